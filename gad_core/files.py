@@ -1,0 +1,69 @@
+"""Files that are written whole or not at all, and their checksums."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`, renamed to `path` if the block ends without an error.
+
+    A reader sees the old file or the new one, never half of it; on an error, an interrupt included, the
+    temporary file is removed. Parent folders are made.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write or replace.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write. It has the suffix of `path`, because some writers choose the format by it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder) / "note.txt") as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...     (Path(folder) / "note.txt").read_text()
+    'whole'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes the file private; a result should have the permissions of any new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's content, as 64 hexadecimal digits.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to read; it is read in pieces, so its size does not matter.
+
+    Returns
+    -------
+    str
+        The digest.
+    """
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
