@@ -1,0 +1,259 @@
+"""Principal components of normal features, and the PCA and NPCA subspaces (paper, Table III)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import ArrayLike, NDArray
+
+from gad_core.errors import InputError
+from gad_core.moments import Moments, column_means, row_blocks
+
+Reduce = tuple[str, float] | None
+"""None, ``("pca", t)`` or ``("npca", t)``."""
+
+
+@dataclass(frozen=True, eq=False)
+class PrincipalComponents:
+    """Mean and principal axes of training data: all that any of the Gaussians on it is made from.
+
+    Parameters
+    ----------
+    count : int
+        Number of training samples n.
+    location : (p,) array
+        Their mean.
+    components : (k, p) array
+        Orthonormal axes of the directions in which the samples vary, most variance first; k is the rank.
+    variances : (k,) array
+        Variance (1/n) along each axis.
+    feature_variances : (p,) array
+        Variance (1/n) of each feature.
+    fourth : float
+        Sum over samples of ||x - location||⁴.
+    rows : (n, p) array or None
+        The samples; None when the components came from moments alone.
+    """
+
+    count: int
+    location: NDArray[np.float64]
+    components: NDArray[np.float64]
+    variances: NDArray[np.float64]
+    feature_variances: NDArray[np.float64]
+    fourth: float
+    rows: NDArray | None = None
+
+    @property
+    def n_features(self) -> int:
+        """The number of features, p."""
+        return len(self.location)
+
+    def project(self, Y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Coordinates of samples on the axes, and their squared distance to the mean.
+
+        Parameters
+        ----------
+        Y : (m, p) array
+            Samples.
+
+        Returns
+        -------
+        coordinates : (m, k) array
+            Signed distance from the mean along each axis.
+        squared_norms : (m,) array
+            ||y - location||², the part outside of the axes included.
+        """
+        return project(self.location, self.components, np.asarray(Y))
+
+    @cached_property
+    def coordinates(self) -> NDArray[np.float64]:
+        """Coordinates (n, k) of the training samples themselves."""
+        if self.rows is None:
+            raise InputError(
+                "a PCA or NPCA subspace needs the training samples, and moments do not hold them: "
+                "use fit instead of partial_fit, or reduce=None"
+            )
+        return self.project(self.rows)[0]
+
+
+def project(
+    location: NDArray[np.float64], components: NDArray[np.float64], Y: NDArray
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coordinates (m, k) on the rows of `components`, and squared distances (m,) to `location`."""
+    coordinates, squared_norms = np.empty((len(Y), len(components))), np.empty(len(Y))
+    for where, block in row_blocks(Y):
+        z = block - location
+        np.matmul(z, components.T, out=coordinates[where])
+        squared_norms[where] = np.einsum("ij,ij->i", z, z)
+    return coordinates, squared_norms
+
+
+def principal_components(X: ArrayLike) -> PrincipalComponents:
+    """Principal components of a data matrix in float64.
+
+    With no more samples than features the thin singular value decomposition is used and no p x p matrix is
+    formed; otherwise the eigenvectors of the p x p covariance.
+
+    Parameters
+    ----------
+    X : (n, p) array
+        One sample a row, n >= 2.
+
+    Returns
+    -------
+    PrincipalComponents
+        Directions without variance (up to rounding) are left out.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two samples, or all are equal.
+    """
+    X = np.asarray(X)
+    require_two_samples(len(X))
+    if len(X) > X.shape[1]:
+        return components_from_moments(Moments.from_data(X), rows=X)
+    location = column_means(X)
+    Z = X - location
+    _, singular, axes = scipy.linalg.svd(Z, full_matrices=False, overwrite_a=False, check_finite=False)
+    keep = singular > singular[0] * max(X.shape) * np.finfo(np.float64).eps
+    squared = np.einsum("ij,ij->i", Z, Z)
+    return _checked(
+        PrincipalComponents(
+            len(X),
+            location,
+            axes[keep],
+            singular[keep] ** 2 / len(X),
+            np.einsum("ij,ij->j", Z, Z) / len(X),
+            float(squared @ squared),
+            rows=X,
+        )
+    )
+
+
+def components_from_moments(moments: Moments, rows: NDArray | None = None) -> PrincipalComponents:
+    """Principal components from moments, by the eigenvectors of the p x p covariance.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of at least two samples.
+    rows : (n, p) array, optional
+        The samples behind the moments; only subspaces need them.
+
+    Returns
+    -------
+    PrincipalComponents
+        Directions without variance (up to rounding) are left out.
+    """
+    require_two_samples(moments.count)
+    S = moments.covariance
+    variances, axes = scipy.linalg.eigh(S, driver="evd", check_finite=False)
+    variances, axes = variances[::-1], axes.T[::-1]
+    keep = variances > variances[0] * len(S) * np.finfo(np.float64).eps
+    return _checked(
+        PrincipalComponents(
+            moments.count,
+            moments.location,
+            np.ascontiguousarray(axes[keep]),
+            variances[keep],
+            np.diag(S).copy(),
+            moments.centered_fourth,
+            rows,
+        )
+    )
+
+
+def require_two_samples(count: int) -> None:
+    """Raise InputError unless there are at least two samples."""
+    if count < 2:
+        raise InputError(
+            f"a Gaussian cannot be fitted to n_samples = {count}: a spread needs at least 2 normal samples"
+        )
+
+
+def _checked(found: PrincipalComponents) -> PrincipalComponents:
+    # Equal rows leave rounding noise of the mean, not an exact zero.
+    noise = (np.finfo(np.float64).eps * (1 + np.abs(found.location))) ** 2
+    if not len(found.variances) or np.all(found.feature_variances <= 4 * noise):
+        raise InputError(
+            f"all {found.count} training samples are equal: a Gaussian needs samples that differ; "
+            "check that the training images are not copies of one image"
+        )
+    return found
+
+
+def selected_components(variances: ArrayLike, reduce: Reduce) -> slice:
+    """Components that a PCA or NPCA subspace keeps.
+
+    With i the first index at which the cumulative share of variance exceeds t, PCA keeps 0..i and the paper's
+    NPCA ("negated PCA", the components of little variance) keeps i-1 to the end; the two overlap in two
+    components. "NPCA 1 %" of the paper is t = 0.99.
+
+    Parameters
+    ----------
+    variances : (k,) array
+        Variances in descending order.
+    reduce : None, ("pca", t) or ("npca", t)
+        The subspace; t is a share of the total variance, 0 < t < 1.
+
+    Returns
+    -------
+    slice
+        Of the components kept.
+
+    Raises
+    ------
+    InputError
+        For another kind of subspace or a share outside (0, 1).
+
+    Examples
+    --------
+    >>> selected_components([8.0, 1.0, 0.9, 0.1], ("pca", 0.95))
+    slice(0, 3, None)
+    >>> selected_components([8.0, 1.0, 0.9, 0.1], ("npca", 0.95))
+    slice(1, 4, None)
+    """
+    variances = np.asarray(variances, dtype=np.float64)
+    if reduce is None:
+        return slice(0, len(variances))
+    kind, share = checked_reduce(reduce)
+    exceeds = np.cumsum(variances) / np.sum(variances) > share
+    # Rounding can keep the last cumulative share at or below a t close to 1.
+    i = int(np.argmax(exceeds)) if exceeds.any() else len(variances) - 1
+    return slice(0, i + 1) if kind == "pca" else slice(max(i - 1, 0), len(variances))
+
+
+def checked_reduce(reduce: object) -> tuple[str, float]:
+    """Return ``(kind, share)`` of a subspace, or raise InputError that says what is allowed."""
+    match reduce:
+        case ("pca" | "npca" as kind, float() | int() as share) if 0 < share < 1:
+            return kind, float(share)
+    raise InputError(
+        f'reduce must be None, ("pca", t) or ("npca", t) with a share of variance 0 < t < 1, not {reduce!r}'
+    )
+
+
+def parse_reduce(text: str) -> Reduce:
+    """Read the command line's form of a subspace: ``none``, ``pca:0.99`` or ``npca:0.99``.
+
+    Examples
+    --------
+    >>> parse_reduce("npca:0.99")
+    ('npca', 0.99)
+    """
+    if text == "none":
+        return None
+    kind, _, share = text.partition(":")
+    try:
+        return checked_reduce((kind, float(share)))
+    except ValueError:
+        raise InputError(f'"{text}" is no subspace: write none, pca:T or npca:T with 0 < T < 1') from None
+
+
+def format_reduce(reduce: Reduce) -> str:
+    """Write a subspace as the command line does; the inverse of `parse_reduce`."""
+    return "none" if reduce is None else f"{reduce[0]}:{reduce[1]:g}"

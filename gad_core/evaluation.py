@@ -1,0 +1,280 @@
+"""How well distances separate anomalies from normal samples, and the paper's evaluation protocol."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from sklearn.model_selection import KFold
+
+from gad_core.components import PrincipalComponents, Reduce, principal_components, selected_components
+from gad_core.errors import InputError
+from gad_core.gaussian import Covariance, fit_gaussian, regularized_variances, squared_distance
+from gad_core.levels import Combine, checked_combine, gaussian_columns
+from gad_core.validation import require_finite
+
+
+def auroc(labels: ArrayLike, distances: ArrayLike) -> float:
+    """Area under the ROC curve: probability that an anomaly lies further out than a normal sample.
+
+    Parameters
+    ----------
+    labels : (m,) array
+        1 for anomalies, 0 for normal samples.
+    distances : (m,) array
+        Higher is more anomalous.
+
+    Returns
+    -------
+    float
+        A fraction; ties count one half.
+
+    Raises
+    ------
+    InputError
+        If there is only one kind of sample.
+    """
+    return float(roc_auc_score(_both_kinds(labels), distances))
+
+
+def aupr(labels: ArrayLike, distances: ArrayLike) -> float:
+    """Area under the precision-recall curve (average precision) with anomalies as the positives.
+
+    Parameters and errors are those of `auroc`.
+    """
+    return float(average_precision_score(_both_kinds(labels), distances))
+
+
+def tpr_at_fpr(labels: ArrayLike, distances: ArrayLike, fpr: float) -> float:
+    """Share of anomalies detected by the lowest threshold whose false-positive rate is at most `fpr`.
+
+    Parameters
+    ----------
+    labels, distances : (m,) arrays
+        As in `auroc`.
+    fpr : float
+        False-positive rate, a fraction.
+
+    Returns
+    -------
+    float
+        The true-positive rate, a fraction.
+    """
+    rates, detected, _ = roc_curve(_both_kinds(labels), distances, drop_intermediate=False)
+    return float(detected[rates <= fpr].max())
+
+
+def sem(values: ArrayLike) -> float:
+    """Give the standard error of the mean (ddof 1, as in the paper's tables); NaN for a single value."""
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) < 2:
+        return float("nan")
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def bootstrap_auroc(
+    labels: ArrayLike,
+    distances: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the AUROC over test images, each kind resampled by itself.
+
+    Parameters
+    ----------
+    labels : (m,) array
+        1 for anomalies, 0 for normal samples.
+    distances : (m,) or (folds, m) array
+        Distances; those of several folds score the same images and their AUROCs are averaged.
+    rng : numpy.random.Generator
+        Source of the resamples.
+    level : float
+        Coverage of the interval.
+    resamples : int
+        Number of resamples.
+
+    Returns
+    -------
+    low, high : float
+        The interval, as fractions.
+    """
+    labels, distances = _both_kinds(labels), np.atleast_2d(distances)
+    normal, anomalous = distances[:, labels == 0], distances[:, labels == 1]
+    wins = np.mean([np.greater.outer(a, n) + 0.5 * np.equal.outer(a, n)
+                    for a, n in zip(anomalous, normal, strict=True)], axis=0)  # fmt: skip
+    # A resample is a vector of multiplicities; the AUROC is bilinear in those of the two kinds.
+    of_anomalous = _multiplicities(wins.shape[0], resamples, rng)
+    of_normal = _multiplicities(wins.shape[1], resamples, rng)
+    values = np.einsum("bn,bn->b", of_anomalous @ wins, of_normal)
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _multiplicities(count: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    return rng.multinomial(count, np.full(count, 1 / count), size=resamples) / count
+
+
+def _both_kinds(labels: ArrayLike) -> NDArray[np.int64]:
+    labels = np.asarray(labels).astype(np.int64)
+    if not (np.any(labels == 1) and np.any(labels == 0)):
+        raise InputError(
+            f"the test set holds {int(np.sum(labels == 1))} anomalous and {int(np.sum(labels == 0))} normal "
+            "samples: an evaluation needs both (folders test/good and test/<defect>)"
+        )
+    return labels
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One cell of an evaluation: how levels are combined, the subspace and the covariance estimate."""
+
+    combine: Combine
+    reduce: Reduce = None
+    covariance: Covariance = "ledoit_wolf"
+
+
+def settings_grid(
+    combine: Iterable[Combine], reduce: Iterable[Reduce], covariance: Iterable[Covariance]
+) -> list[Setting]:
+    """Every combination of the three lists, in order."""
+    return [Setting(*cell) for cell in itertools.product(combine, reduce, covariance)]
+
+
+def training_folds(count: int, folds: int) -> list[NDArray[np.intp]]:
+    """Rows to fit on: all of them for 0 folds, else the training parts of KFold(folds, shuffle, seed 0).
+
+    Parameters
+    ----------
+    count : int
+        Number of normal training samples.
+    folds : int
+        0, or at least 2 (the paper uses 5) and no more than `count`.
+
+    Returns
+    -------
+    list of index arrays
+        One fit each.
+    """
+    if folds == 0:
+        return [np.arange(count)]
+    if not 2 <= folds <= count:
+        raise InputError(f"folds must be 0 (fit on all) or 2 to {count} (the training images), not {folds}")
+    return [train for train, _ in KFold(folds, shuffle=True, random_state=0).split(np.arange(count))]
+
+
+def evaluate_distances(
+    train: NDArray,
+    test: NDArray,
+    levels: Mapping[int, int],
+    settings: Sequence[Setting],
+    folds: int = 0,
+) -> Iterator[tuple[Setting, NDArray[np.float64]]]:
+    """Distances of the test samples for every setting and fold.
+
+    Principal components are found once for each fold and level; every setting is then a choice of components
+    and variances on the same projections, so a grid costs little more than one cell.
+
+    Parameters
+    ----------
+    train, test : (n, p) and (m, p) arrays
+        Features of normal training samples and of test samples.
+    levels : mapping of int to int
+        Width of each level, in the order of the columns.
+    settings : sequence of Setting
+        What to compute.
+    folds : int
+        As in `training_folds`; the test set is always scored whole.
+
+    Yields
+    ------
+    (Setting, (folds, m) array)
+        Distances M; for "sum" the sum over the levels. One row when `folds` is 0.
+    """
+    if train.shape[1] != test.shape[1] or train.shape[1] != sum(levels.values()):
+        raise InputError(
+            f"training features have {train.shape[1]} columns, test features {test.shape[1]} and the levels "
+            f"{sum(levels.values())}: all three must be from the same extractor"
+        )
+    require_finite(train, "train")
+    require_finite(test, "test")
+    subsets = training_folds(len(train), folds)
+    needed: dict[tuple[int, int], list[tuple[int, Setting]]] = {}
+    for index, setting in enumerate(settings):
+        checked_combine(levels, setting.combine)
+        for where in gaussian_columns(levels, setting.combine, train.shape[1]).values():
+            needed.setdefault((where.start, where.stop), []).append((index, setting))
+    distances = np.zeros((len(settings), len(subsets), len(test)))
+    for fold, subset in enumerate(subsets):
+        rows = train[subset]
+        for (start, stop), uses in needed.items():
+            found = _setting_distances(
+                rows[:, start:stop], test[:, start:stop], {(s.reduce, s.covariance) for _, s in uses}
+            )
+            for index, setting in uses:
+                distances[index, fold] += found[setting.reduce, setting.covariance]
+    yield from zip(settings, distances, strict=True)
+
+
+def _setting_distances(
+    train: NDArray, test: NDArray, cells: set[tuple[Reduce, Covariance]]
+) -> dict[tuple[Reduce, Covariance], NDArray[np.float64]]:
+    distances: dict[tuple[Reduce, Covariance], NDArray[np.float64]] = {}
+    fitted: PrincipalComponents | None = None
+    for reduce, covariance in cells:
+        if reduce is None and covariance in ("diagonal", "spherical"):
+            distances[reduce, covariance] = fit_gaussian(train, covariance).mahalanobis(test)
+            continue
+        if fitted is None:
+            fitted = principal_components(train)
+            coordinates, squared_norms = fitted.project(test)
+        kept = selected_components(fitted.variances, reduce)
+        variances, residual, _ = regularized_variances(fitted, kept, covariance, reduce is not None)
+        complete = len(variances) == fitted.n_features
+        distances[reduce, covariance] = np.sqrt(
+            squared_distance(
+                coordinates[:, kept], squared_norms, variances, 0.0 if complete else 1 / residual
+            )
+        )
+    return distances
+
+
+def evaluation_row(
+    labels: ArrayLike,
+    distances: NDArray[np.float64],
+    rng: np.random.Generator,
+    fprs: Sequence[float] = (0.05,),
+) -> dict[str, float]:
+    """Summary of one cell: mean over folds of AUROC, AUPR and TPR at FPR, and a bootstrap interval.
+
+    Parameters
+    ----------
+    labels : (m,) array
+        1 for anomalies.
+    distances : (folds, m) array
+        One row for each fold.
+    rng : numpy.random.Generator
+        For the interval.
+    fprs : sequence of float
+        False-positive rates at which the true-positive rate is given.
+
+    Returns
+    -------
+    dict
+        ``auroc``, ``auroc_low``, ``auroc_high``, ``aupr``, ``tpr_at_fpr_<rate>``; all fractions.
+    """
+    low, high = bootstrap_auroc(labels, distances, rng)
+    row = {
+        "auroc": float(np.mean([auroc(labels, d) for d in distances])),
+        "auroc_low": low,
+        "auroc_high": high,
+        "aupr": float(np.mean([aupr(labels, d) for d in distances])),
+    }
+    for fpr in fprs:
+        row[f"tpr_at_fpr_{fpr:g}"] = float(np.mean([tpr_at_fpr(labels, d, fpr) for d in distances]))
+    return row

@@ -1,0 +1,288 @@
+"""One multivariate Gaussian and its Mahalanobis distance.
+
+The covariance is held as principal axes with their variances, plus one variance for every direction outside
+of them. That one form serves few samples (n < p, where shrinkage gives all the unseen directions the same
+variance), many samples (the axes span everything), and subspaces (directions outside are ignored).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gad_core.components import (
+    PrincipalComponents,
+    Reduce,
+    components_from_moments,
+    principal_components,
+    project,
+    require_two_samples,
+    selected_components,
+)
+from gad_core.errors import InputError
+from gad_core.moments import fold_moments, ledoit_wolf_shrinkage, mean_and_variance, row_blocks
+
+Covariance = Literal["ledoit_wolf", "empirical", "diagonal", "spherical"]
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """A Gaussian given by its mean and the principal axes of its covariance.
+
+    Parameters
+    ----------
+    location : (p,) array
+        Mean.
+    components : (k, p) array
+        Orthonormal axes.
+    variances : (k,) array
+        Variance along each axis, shrinkage included.
+    residual_variance : float or (p,) array
+        Variance in every direction outside of the axes; infinite when such directions are ignored. With
+        no axes (k = 0) it may be one value for each feature.
+    shrinkage : float
+        The Ledoit-Wolf shrinkage that was used; 0 without.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(100, 4))
+    >>> gaussian = fit_gaussian(X, covariance="empirical")
+    >>> round(float(np.mean(gaussian.mahalanobis(X) ** 2)), 6)  # p, for the empirical covariance
+    4.0
+    """
+
+    location: NDArray[np.float64]
+    components: NDArray[np.float64]
+    variances: NDArray[np.float64]
+    residual_variance: float | NDArray[np.float64]
+    shrinkage: float = 0.0
+
+    @property
+    def n_features(self) -> int:
+        """The number of features, p."""
+        return len(self.location)
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Dimension of the space that the distance looks at: that of the chi-square law of M squared."""
+        return len(self.variances) if np.all(np.isinf(self.residual_variance)) else self.n_features
+
+    def squared_mahalanobis(self, Y: ArrayLike) -> NDArray[np.float64]:
+        """Squared Mahalanobis distance M² of samples (m, p) to the mean, (m,)."""
+        Y = np.asarray(Y)
+        if isinstance(self.residual_variance, np.ndarray):
+            return _squared_z_scores(Y, self.location, self.residual_variance)
+        return squared_distance(
+            *project(self.location, self.components, Y),
+            self.variances,
+            0.0 if len(self.variances) == self.n_features else 1 / self.residual_variance,
+        )
+
+    def mahalanobis(self, Y: ArrayLike) -> NDArray[np.float64]:
+        """Mahalanobis distance M of samples (m, p) to the mean, (m,)."""
+        return np.sqrt(self.squared_mahalanobis(Y))
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """Inverse covariance (p, p); zero along ignored directions."""
+        weights = 1 / self.variances
+        residual = 1 / np.broadcast_to(self.residual_variance, self.n_features)
+        inside = (self.components.T * weights) @ self.components
+        outside = np.eye(self.n_features) - self.components.T @ self.components
+        return inside + outside * residual
+
+
+def squared_distance(
+    coordinates: NDArray[np.float64],
+    squared_norms: NDArray[np.float64],
+    variances: NDArray[np.float64],
+    residual_precision: float,
+) -> NDArray[np.float64]:
+    """Squared Mahalanobis distance from coordinates on the principal axes.
+
+    Parameters
+    ----------
+    coordinates : (m, k) array
+        Signed distance from the mean along each axis.
+    squared_norms : (m,) array
+        Squared Euclidean distance to the mean.
+    variances : (k,) array
+        Variance along each axis.
+    residual_precision : float
+        One over the variance outside of the axes; 0 ignores it.
+
+    Returns
+    -------
+    (m,) array
+        M squared.
+    """
+    squared = coordinates**2
+    distance = squared @ (1 / variances)
+    if residual_precision:
+        outside = np.maximum(squared_norms - squared.sum(axis=1), 0.0)
+        distance += outside * residual_precision
+    return distance
+
+
+def _squared_z_scores(
+    Y: NDArray, location: NDArray[np.float64], variances: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    squared = np.empty(len(Y))
+    for where, block in row_blocks(Y):
+        squared[where] = (block - location) ** 2 @ (1 / variances)
+    return squared
+
+
+def fit_gaussian(X: ArrayLike, covariance: Covariance = "ledoit_wolf", reduce: Reduce = None) -> Gaussian:
+    """Fit a Gaussian to the rows of a data matrix in float64.
+
+    Parameters
+    ----------
+    X : (n, p) array
+        Normal samples, n >= 2.
+    covariance : {"ledoit_wolf", "empirical", "diagonal", "spherical"}
+        Ledoit-Wolf shrinkage of the 1/n covariance (the paper's choice), the 1/n covariance itself, its
+        diagonal (distances are those of z-scores, the paper's baseline SED), or the identity (distances to
+        the mean, the baseline L2).
+    reduce : None, ("pca", t) or ("npca", t)
+        Look only at a subspace of principal components; the shrinkage is found again inside it.
+
+    Returns
+    -------
+    Gaussian
+        The fit.
+
+    Raises
+    ------
+    InputError
+        For fewer than two samples, equal samples, or a covariance that is singular: the empirical one with
+        no more samples than features, the diagonal one with a constant feature.
+    """
+    X = np.asarray(X)
+    if reduce is None and covariance in ("diagonal", "spherical"):
+        require_two_samples(len(X))
+        return _uncorrelated(*mean_and_variance(X), covariance)
+    return gaussian_from_components(principal_components(X), covariance, reduce)
+
+
+def gaussian_from_components(
+    fitted: PrincipalComponents, covariance: Covariance = "ledoit_wolf", reduce: Reduce = None
+) -> Gaussian:
+    """Fit a Gaussian from principal components that are already there; see `fit_gaussian`."""
+    checked_covariance(covariance)
+    if reduce is None and covariance in ("diagonal", "spherical"):
+        return _uncorrelated(fitted.location, fitted.feature_variances, covariance)
+    kept = selected_components(fitted.variances, reduce)
+    variances, residual, shrinkage = regularized_variances(fitted, kept, covariance, reduce is not None)
+    return Gaussian(fitted.location, fitted.components[kept], variances, residual, shrinkage)
+
+
+def regularized_variances(
+    fitted: PrincipalComponents, kept: slice, covariance: Covariance, subspace: bool
+) -> tuple[NDArray[np.float64], float, float]:
+    """Variances along the kept axes after regularisation, outside of them, and the shrinkage.
+
+    Along its own principal axes a covariance is diagonal, and shrinkage towards the identity keeps the axes.
+    So a fit in any subspace is only a matter of these numbers.
+
+    Parameters
+    ----------
+    fitted : PrincipalComponents
+        Of the training data.
+    kept : slice
+        The components of the subspace.
+    covariance : {"ledoit_wolf", "empirical", "diagonal", "spherical"}
+        As in `fit_gaussian`.
+    subspace : bool
+        Ignore what lies outside of the kept axes.
+
+    Returns
+    -------
+    variances : (k,) array
+        Along the kept axes.
+    residual_variance : float
+        Outside of them.
+    shrinkage : float
+        The Ledoit-Wolf shrinkage, 0 for the others.
+    """
+    variances = fitted.variances[kept]
+    if covariance == "spherical":
+        return np.ones_like(variances), np.inf, 0.0
+    dimension, fourth = fitted.n_features, fitted.fourth
+    if subspace:
+        dimension = len(variances)
+        norms = np.sum(fitted.coordinates[:, kept] ** 2, axis=1)
+        fourth = float(norms @ norms)
+    shrinkage = 0.0
+    if covariance == "ledoit_wolf":
+        trace, squared_norm = float(variances.sum()), float(variances @ variances)
+        shrinkage = ledoit_wolf_shrinkage(fitted.count, dimension, trace, squared_norm, fourth)
+    target = shrinkage * variances.sum() / dimension
+    if not target and len(variances) < dimension:
+        raise InputError(
+            f"the {covariance} covariance of {fitted.count} samples with {dimension} features is singular "
+            f'(rank {len(variances)}): use covariance="ledoit_wolf", a subspace (reduce), or more samples'
+        )
+    return (1 - shrinkage) * variances + target, np.inf if subspace else float(target), shrinkage
+
+
+def checked_covariance(covariance: str) -> None:
+    """Raise InputError unless this is the name of a covariance estimate."""
+    if covariance not in get_args(Covariance):
+        raise InputError(f"covariance must be one of {', '.join(get_args(Covariance))}, not {covariance!r}")
+
+
+def _uncorrelated(
+    location: NDArray[np.float64], feature_variances: NDArray[np.float64], covariance: str
+) -> Gaussian:
+    if covariance == "spherical":
+        residual: float | NDArray[np.float64] = 1.0
+    else:
+        noise = (4 * np.finfo(np.float64).eps * np.abs(location)) ** 2
+        constant = np.flatnonzero(feature_variances <= noise)
+        if len(constant):
+            raise InputError(
+                f"column {constant[0]} is constant in the training samples ({len(constant)} such columns): "
+                'its z-score is undefined; leave it out or use covariance="ledoit_wolf"'
+            )
+        residual = feature_variances
+    p = len(location)
+    return Gaussian(location, np.empty((0, p)), np.empty(0), residual)
+
+
+def fold_gaussians(
+    X: NDArray,
+    splits: list[tuple[NDArray[np.intp], NDArray[np.intp]]],
+    covariance: Covariance,
+    reduce: Reduce,
+) -> Iterator[Gaussian]:
+    """Gaussians of the training part of each split of the same rows.
+
+    With more samples than features each row is summed once and a fold is taken out of the total; with fewer,
+    each fold is fitted by the thin path.
+
+    Parameters
+    ----------
+    X : (n, p) array
+        All samples.
+    splits : list of (train, held out) index arrays
+        The held-out parts together are all rows, each once.
+    covariance, reduce
+        As in `fit_gaussian`.
+
+    Yields
+    ------
+    Gaussian
+        The fit of each split's training rows.
+    """
+    if min(len(train) for train, _ in splits) <= X.shape[1] or covariance in ("diagonal", "spherical"):
+        for train, _ in splits:
+            yield fit_gaussian(X[train], covariance, reduce)
+        return
+    moments = fold_moments(X, [held_out for _, held_out in splits])
+    for (train, _), part in zip(splits, moments, strict=True):
+        yield gaussian_from_components(components_from_moments(part, rows=X[train]), covariance, reduce)

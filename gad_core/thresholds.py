@@ -1,0 +1,180 @@
+"""From distances to a decision: thresholds at a chosen false-positive rate, and p-values.
+
+Three ways, from the most assuming to the least:
+
+- **chi-square**: if features were Gaussian with the fitted parameters, M squared of p features would follow
+  the chi-square law with p degrees of freedom (paper, Table IV). It fails unless n is much larger than p.
+- **cross-validated**: a quantile of distances of normal samples to Gaussians that did not see them.
+- **split-conformal**: an order statistic of the distances of a held-out calibration set; for exchangeable
+  samples the false-positive rate is at most the chosen one, for any distribution and any sample size.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from scipy.special import expit
+
+from gad_core.errors import InputError
+
+_LOGITS = np.linspace(-690.0, 37.0, 20001)
+"""Where the law of a sum of chi variables is tabulated: p-values from 1e-300 to 1 - 1e-16."""
+
+
+def checked_fpr(fpr: float) -> float:
+    """Return a false-positive rate as a float, or raise InputError unless 0 < fpr < 1."""
+    if not (isinstance(fpr, (int, float, np.number)) and 0 < float(fpr) < 1):
+        raise InputError(f"fpr is a fraction between 0 and 1, such as 0.05 for 5 %; it cannot be {fpr!r}")
+    return float(fpr)
+
+
+def chi2_threshold(fpr: ArrayLike, degrees_of_freedom: ArrayLike) -> NDArray[np.float64]:
+    """Distance that a fitted Gaussian says normal samples exceed at a given rate.
+
+    Parameters
+    ----------
+    fpr : float or array
+        False-positive rate, a fraction.
+    degrees_of_freedom : int or (L,) ints
+        Dimension of each Gaussian; several when distances are summed over levels.
+
+    Returns
+    -------
+    float or array
+        Threshold on M (not squared). For several Gaussians it is the sum of each one's threshold, which is
+        exact if a sample's levels are equally extreme (perfect dependence), and for small rates is above the
+        quantile under any weaker dependence that is Gaussian.
+
+    Examples
+    --------
+    >>> round(float(chi2_threshold(0.05, 1)), 2)
+    1.96
+    """
+    rates = np.asarray(fpr, dtype=np.float64)[..., None]
+    return np.sqrt(stats.chi2.isf(rates, np.atleast_1d(degrees_of_freedom))).sum(axis=-1)
+
+
+def chi2_p_values(distances: ArrayLike, degrees_of_freedom: ArrayLike) -> NDArray[np.float64]:
+    """Probability that the fitted Gaussian gives a normal sample at least this distance.
+
+    The inverse of `chi2_threshold`, for one Gaussian or a sum over several.
+
+    Parameters
+    ----------
+    distances : (m,) array
+        M, or its sum over the Gaussians.
+    degrees_of_freedom : int or (L,) ints
+        As in `chi2_threshold`.
+
+    Returns
+    -------
+    (m,) array
+        p-values in [0, 1].
+    """
+    distances = np.asarray(distances, dtype=np.float64)
+    dofs = np.atleast_1d(degrees_of_freedom)
+    if len(dofs) == 1:
+        return stats.chi2.sf(distances**2, dofs[0])
+    thresholds = chi2_threshold(expit(_LOGITS), dofs)
+    logits = np.interp(distances, thresholds[::-1], _LOGITS[::-1], left=np.inf, right=-np.inf)
+    return expit(logits)
+
+
+def quantile_threshold(distances: ArrayLike, fpr: float) -> float:
+    """Empirical quantile of held-out normal distances that leaves the share `fpr` above it.
+
+    Parameters
+    ----------
+    distances : (n,) array
+        Distances of normal samples to a Gaussian that was fitted without them.
+    fpr : float
+        False-positive rate.
+
+    Returns
+    -------
+    float
+        The threshold.
+
+    Warns
+    -----
+    UserWarning
+        If n distances cannot resolve the rate, ``fpr < 1 / (n + 1)``: the threshold is then close to the
+        largest of them, and the rate on new samples may be well above the chosen one.
+    """
+    distances = np.asarray(distances, dtype=np.float64)
+    if len(distances) < samples_needed(fpr):
+        warnings.warn(
+            f"{len(distances)} normal samples cannot resolve a false-positive rate of {fpr:g}; "
+            f"at least {samples_needed(fpr)} are needed, the rate on new samples may be higher",
+            stacklevel=2,
+        )
+    return float(np.quantile(distances, 1 - fpr))
+
+
+def conformal_threshold(distances: ArrayLike, fpr: float) -> float:
+    """Split-conformal threshold: the ceil((n + 1)(1 - fpr))-th smallest calibration distance.
+
+    For samples exchangeable with the calibration set, the probability of a distance above it is at most
+    `fpr`, and at least ``fpr - 1 / (n + 1)`` when there are no ties.
+
+    Parameters
+    ----------
+    distances : (n,) array
+        Distances of normal samples that were used neither for the fit nor for any choice.
+    fpr : float
+        False-positive rate, ``fpr >= 1 / (n + 1)``.
+
+    Returns
+    -------
+    float
+        The threshold; a distance strictly above it is a detection.
+
+    Raises
+    ------
+    InputError
+        If n is too small for the rate.
+
+    References
+    ----------
+    Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random World*, 2005.
+    """
+    distances = np.sort(np.asarray(distances, dtype=np.float64))
+    n = len(distances)
+    if n < samples_needed(fpr):
+        raise InputError(
+            f"a conformal threshold at a false-positive rate of {fpr:g} needs at least {samples_needed(fpr)} "
+            f"calibration samples, there are {n}: give more normal samples or a larger rate"
+        )
+    # The small term keeps a product that is whole but for rounding from being rounded up.
+    rank = math.ceil((n + 1) * (1 - fpr) - 1e-9)
+    return float(distances[rank - 1])
+
+
+def empirical_p_values(distances: ArrayLike, calibration: ArrayLike) -> NDArray[np.float64]:
+    """Share of held-out normal distances, the sample itself counted, that are at least as large.
+
+    Parameters
+    ----------
+    distances : (m,) array
+        Distances to judge.
+    calibration : (n,) array
+        Distances of normal samples that the Gaussian was fitted without.
+
+    Returns
+    -------
+    (m,) array
+        ``(1 + number of calibration distances >= distance) / (n + 1)``; never below 1 / (n + 1). With a split
+        calibration set this is the conformal p-value: P(p <= u) <= u for normal samples.
+    """
+    calibration = np.sort(np.asarray(calibration, dtype=np.float64))
+    below = np.searchsorted(calibration, np.asarray(distances, dtype=np.float64), side="left")
+    return (1 + len(calibration) - below) / (len(calibration) + 1)
+
+
+def samples_needed(fpr: float) -> int:
+    """Fewest held-out samples that can resolve a false-positive rate: smallest n with 1 / (n + 1) <= fpr."""
+    return math.ceil(1 / fpr - 1 - 1e-9)
