@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from gad_core.detector import GaussianDetector
     from gad_core.errors import InputError
     from gad_core.features import FeatureExtractor
-    from gad_core.gaussian import Gaussian
-    from gad_core.gaussian import fit_gaussian
+    from gad_core.gaussian import Gaussian, fit_gaussian
     from gad_core.model_file import load_model as load
     from gad_core.moments import Moments
 

@@ -132,6 +132,12 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         self._check_options()
         X = self._validated(X, reset=True)
         columns = self._columns()
+        if self.threshold == "cross_validated" and 1 < len(X) < 4:
+            # Fewer leave two samples for a fold's fit, from which Ledoit-Wolf cannot estimate a shrinkage.
+            raise InputError(
+                f"a cross-validated threshold needs at least 4 normal samples, there are {len(X)}: "
+                "give more, or use threshold='chi2'"
+            )
         self.__dict__.pop("moments_", None)
         self._forget_threshold()
         self._rows = X  # what partial_fit adds to
@@ -312,6 +318,8 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
                 f"threshold must be one of {', '.join(get_args(Threshold))}, not {self.threshold!r}"
             )
         checked_combine(self.levels, self.combine)
+        if not (isinstance(self.folds, int) and self.folds >= 2):
+            raise InputError(f"folds must be a whole number of at least 2, not {self.folds!r}")
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
@@ -358,11 +366,6 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         return proper, held_out
 
     def _held_out_distances(self, X: NDArray, columns: Mapping[int | str, slice]) -> NDArray[np.float64]:
-        if len(X) < 3:
-            raise InputError(
-                f"a cross-validated threshold needs at least 3 normal samples, there are {len(X)}: "
-                "give more, or use threshold='chi2'"
-            )
         splitter = KFold(min(self.folds, len(X)), shuffle=True, random_state=self.random_state)
         splits = list(splitter.split(X))
         distances = np.zeros(len(X))

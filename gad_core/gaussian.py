@@ -223,9 +223,12 @@ def regularized_variances(
         shrinkage = ledoit_wolf_shrinkage(fitted.count, dimension, trace, squared_norm, fourth)
     target = shrinkage * variances.sum() / dimension
     if not target and len(variances) < dimension:
+        remedy = (
+            "" if covariance == "ledoit_wolf" else 'use covariance="ledoit_wolf", a subspace (reduce), or '
+        )
         raise InputError(
             f"the {covariance} covariance of {fitted.count} samples with {dimension} features is singular "
-            f'(rank {len(variances)}): use covariance="ledoit_wolf", a subspace (reduce), or more samples'
+            f"(rank {len(variances)}, shrinkage {shrinkage:g}): {remedy}give more samples"
         )
     return (1 - shrinkage) * variances + target, np.inf if subspace else float(target), shrinkage
 

@@ -110,7 +110,7 @@ def load_model(path: str | os.PathLike[str]) -> GaussianDetector:
 
 def _tensors(detector: GaussianDetector) -> dict[str, NDArray]:
     tensors = {
-        f"gaussian/{level}/{part}": np.ascontiguousarray(getattr(gaussian, part), dtype=np.float64)
+        f"gaussian/{level}/{part}": np.asarray(getattr(gaussian, part), dtype=np.float64, order="C")
         for level, gaussian in detector.gaussians_.items()
         for part in _PARTS
     }
@@ -174,5 +174,5 @@ def _digest(tensors: Mapping[str, NDArray]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape};".encode())
-        digest.update(np.ascontiguousarray(tensors[name]).tobytes())
+        digest.update(tensors[name].tobytes())
     return digest.hexdigest()

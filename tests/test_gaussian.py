@@ -1,0 +1,221 @@
+"""The Gaussian, its distance, its subspaces; oracles are written out plainly here."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import mahalanobis
+from sklearn.covariance import LedoitWolf
+from sklearn.decomposition import PCA
+from sklearn.model_selection import KFold
+
+from gad_core import Gaussian, InputError, Moments, fit_gaussian
+from gad_core.components import (
+    components_from_moments,
+    format_reduce,
+    parse_reduce,
+    principal_components,
+    selected_components,
+)
+from gad_core.gaussian import fold_gaussians, gaussian_from_components
+
+SHAPES = [(200, 6), (40, 30), (31, 30), (30, 30), (20, 60)]
+
+
+def data(n, p, seed=0):
+    rng = np.random.default_rng(seed)
+    scales = np.exp(-np.linspace(0, 6, p))
+    return rng.normal(size=(n, p)) * scales @ np.linalg.qr(rng.normal(size=(p, p)))[0] + rng.normal(size=p)
+
+
+@pytest.mark.parametrize(("n", "p"), SHAPES)
+def test_distance_equals_scipy_with_scikit_learns_ledoit_wolf(n, p):
+    X, Y = data(n, p), data(10, p, seed=0)[::-1] + 0.1
+    oracle = LedoitWolf().fit(X)
+    precision = np.linalg.inv(oracle.covariance_)
+    expected = [mahalanobis(y, oracle.location_, precision) for y in Y]
+    gaussian = fit_gaussian(X)
+    assert gaussian.shrinkage == pytest.approx(oracle.shrinkage_, rel=1e-10)
+    np.testing.assert_allclose(gaussian.mahalanobis(Y), expected, rtol=1e-9)
+    np.testing.assert_allclose(gaussian.precision, precision, rtol=1e-7, atol=1e-9 * precision.max())
+    assert gaussian.degrees_of_freedom == p
+
+
+@settings(max_examples=30, deadline=None)
+@given(p=st.integers(1, 8), extra=st.integers(1, 50), seed=st.integers(0, 999))
+def test_mean_squared_distance_of_the_training_set_is_p(p, extra, seed):
+    X = np.random.default_rng(seed).normal(size=(p + extra, p))
+    squared = fit_gaussian(X, covariance="empirical").squared_mahalanobis(X)
+    assert squared.mean() == pytest.approx(p, rel=1e-7)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 999))
+def test_empirical_distance_is_invariant_under_affine_maps(seed):
+    rng = np.random.default_rng(seed)
+    X, Y = rng.normal(size=(40, 5)), rng.normal(size=(7, 5))
+    rotation = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    A, b = rotation * rng.uniform(0.1, 10, size=5), rng.normal(size=5)
+    expected = fit_gaussian(X, "empirical").mahalanobis(Y)
+    np.testing.assert_allclose(
+        fit_gaussian(X @ A + b, "empirical").mahalanobis(Y @ A + b), expected, rtol=1e-7
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 999), n=st.sampled_from([12, 60]), scale=st.floats(0.01, 100))
+def test_ledoit_wolf_distance_is_invariant_under_rotation_shift_and_scale(seed, n, scale):
+    rng = np.random.default_rng(seed)
+    X, Y, b = rng.normal(size=(n, 20)), rng.normal(size=(7, 20)), rng.normal(size=20)
+    Q = np.linalg.qr(rng.normal(size=(20, 20)))[0] * scale
+    np.testing.assert_allclose(
+        fit_gaussian(X @ Q + b).mahalanobis(Y @ Q + b), fit_gaussian(X).mahalanobis(Y), rtol=1e-7
+    )
+
+
+@pytest.mark.parametrize(("n", "p"), [(5, 40), (20, 60), (59, 60), (60, 60), (61, 60)])
+def test_thin_path_equals_dense_path(n, p):
+    X, Y = data(n, p), data(8, p, seed=2)
+    dense = gaussian_from_components(components_from_moments(Moments.from_data(X)))
+    np.testing.assert_allclose(fit_gaussian(X).mahalanobis(Y), dense.mahalanobis(Y), rtol=1e-8)
+
+
+def test_thin_path_never_forms_a_p_by_p_matrix():
+    import tracemalloc
+
+    X = np.random.default_rng(0).normal(size=(20, 4000)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        fit_gaussian(X).mahalanobis(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4000 * 4000 * 8 / 4
+
+
+@pytest.mark.parametrize(("n", "p"), SHAPES)
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
+def test_subspaces_equal_scikit_learns_pca_and_ledoit_wolf(n, p, share):
+    X, Y = data(n, p), data(9, p, seed=3)
+    pca = PCA(svd_solver="full").fit(X)
+    i = int(np.argmax(np.cumsum(pca.explained_variance_ratio_) > share))
+    last = min(n - 1, p)  # centred samples have no variance in a further direction
+    for kind, kept in (("pca", slice(0, i + 1)), ("npca", slice(max(i - 1, 0), last))):
+        T, U = pca.transform(X)[:, kept], pca.transform(Y)[:, kept]
+        oracle = LedoitWolf().fit(T)
+        gaussian = fit_gaussian(X, reduce=(kind, share))
+        assert gaussian.degrees_of_freedom == T.shape[1]
+        expected = np.sqrt(oracle.mahalanobis(U))
+        np.testing.assert_allclose(gaussian.mahalanobis(Y), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("n", "p"), [(200, 6), (40, 30)])
+def test_pca_and_its_complement_make_the_full_squared_distance(n, p):
+    X, Y = data(n, p), data(9, p, seed=3)
+    full = fit_gaussian(X, "empirical")
+    for cut in range(1, p):
+        parts = [
+            Gaussian(full.location, full.components[kept], full.variances[kept], np.inf)
+            for kept in (slice(0, cut), slice(cut, p))
+        ]
+        total = sum(part.squared_mahalanobis(Y) for part in parts)
+        np.testing.assert_allclose(total, full.squared_mahalanobis(Y), rtol=1e-9)
+
+
+def test_pca_and_npca_overlap_in_two_components_and_cover_all():
+    variances = np.array([5.0, 3.0, 1.0, 0.6, 0.4])
+    pca, npca = selected_components(variances, ("pca", 0.85)), selected_components(variances, ("npca", 0.85))
+    assert (pca, npca) == (slice(0, 3), slice(1, 5))
+
+
+def test_npca_with_a_dominant_first_component_keeps_everything():
+    assert selected_components([99.0, 0.6, 0.4], ("npca", 0.9)) == slice(0, 3)
+    assert selected_components([99.0, 0.6, 0.4], ("pca", 0.9)) == slice(0, 1)
+
+
+def test_a_share_that_rounding_never_exceeds_keeps_all():
+    variances = np.full(7, 1 / 7)
+    assert selected_components(variances, ("pca", 1 - 1e-16)) == slice(0, 7)
+
+
+@pytest.mark.parametrize("text", ["none", "pca:0.95", "npca:0.9999"])
+def test_subspaces_survive_being_written_and_read(text):
+    assert format_reduce(parse_reduce(text)) == text
+
+
+@pytest.mark.parametrize("text", ["pca", "pca:", "pca:1.5", "npca:0", "ica:0.9", "0.9", ""])
+def test_a_wrong_subspace_is_refused(text):
+    with pytest.raises(InputError, match="is no subspace: write none, pca:T or npca:T"):
+        parse_reduce(text)
+
+
+def test_baselines_are_the_distance_to_the_mean_and_z_scores():
+    X, Y = data(30, 7), data(5, 7, seed=4)
+    z = Y - X.mean(axis=0)
+    np.testing.assert_allclose(fit_gaussian(X, "spherical").mahalanobis(Y), np.linalg.norm(z, axis=1))
+    np.testing.assert_allclose(
+        fit_gaussian(X, "diagonal").mahalanobis(Y), np.linalg.norm(z / X.std(axis=0), axis=1)
+    )
+
+
+@pytest.mark.parametrize("covariance", ["ledoit_wolf", "empirical", "diagonal", "spherical"])
+@pytest.mark.parametrize("reduce", [None, ("pca", 0.9), ("npca", 0.9)])
+@pytest.mark.parametrize(("n", "p"), [(60, 8), (40, 31)])
+def test_gaussians_of_folds_equal_refits(covariance, reduce, n, p):
+    X = data(n, p)
+    splits = list(KFold(4, shuffle=True, random_state=1).split(X))
+    if covariance == "empirical" and n * 3 // 4 <= p and reduce is None:
+        with pytest.raises(InputError, match="singular"):
+            list(fold_gaussians(X, splits, covariance, reduce))
+        return
+    for (train, held_out), found in zip(splits, fold_gaussians(X, splits, covariance, reduce), strict=True):
+        expected = fit_gaussian(X[train], covariance, reduce).mahalanobis(X[held_out])
+        np.testing.assert_allclose(found.mahalanobis(X[held_out]), expected, rtol=1e-7)
+
+
+def test_float32_features_are_treated_in_float64():
+    X = (data(40, 10) + 50).astype(np.float32)
+    np.testing.assert_allclose(
+        fit_gaussian(X).mahalanobis(X), fit_gaussian(X.astype(np.float64)).mahalanobis(X), rtol=1e-10
+    )
+
+
+def test_a_dead_channel_gets_the_shrinkage_target_as_its_variance():
+    X = data(50, 6)
+    X[:, 2] = 0.0
+    gaussian = fit_gaussian(X)
+    oracle = LedoitWolf().fit(X)
+    awake = X[:3].copy()
+    awake[:, 2] = 1.0
+    np.testing.assert_allclose(gaussian.squared_mahalanobis(awake), oracle.mahalanobis(awake), rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("X", "covariance", "message"),
+    [
+        (np.ones((1, 3)), "ledoit_wolf", "n_samples = 1: a spread needs at least 2"),
+        (np.ones((1, 3)), "diagonal", "n_samples = 1: a spread needs at least 2"),
+        (np.full((5, 3), 0.1), "ledoit_wolf", "all 5 training samples are equal"),
+        (np.full((5, 9), 0.1, np.float32), "ledoit_wolf", "all 5 training samples are equal"),
+        (data(5, 9), "empirical", r"5 samples with 9 features is singular \(rank 4"),
+        (np.c_[data(5, 2), np.full(5, 0.3)], "diagonal", "column 2 is constant"),
+        (data(5, 2), "full", "covariance must be one of ledoit_wolf, empirical, diagonal, spherical"),
+    ],
+)
+def test_data_without_a_gaussian_is_refused(X, covariance, message):
+    with pytest.raises(InputError, match=message):
+        fit_gaussian(X, covariance)
+
+
+def test_a_subspace_cannot_come_from_moments_alone():
+    fitted = components_from_moments(Moments.from_data(data(30, 4)))
+    with pytest.raises(InputError, match="moments do not hold them"):
+        gaussian_from_components(fitted, reduce=("pca", 0.9))
+
+
+def test_components_reproduce_the_covariance():
+    X = data(50, 8)
+    fitted = principal_components(X)
+    S = (fitted.components.T * fitted.variances) @ fitted.components
+    np.testing.assert_allclose(S, np.cov(X.T, bias=True), atol=1e-12)
+    np.testing.assert_allclose(fitted.coordinates.var(axis=0), fitted.variances, rtol=1e-10)
