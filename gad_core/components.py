@@ -118,7 +118,8 @@ def principal_components(X: ArrayLike) -> PrincipalComponents:
         return components_from_moments(Moments.from_data(X), rows=X)
     location = column_means(X)
     Z = X - location
-    _, singular, axes = scipy.linalg.svd(Z, full_matrices=False, overwrite_a=False, check_finite=False)
+    # Not the quicker eigenvectors of Z Zᵀ: squaring would blur the small variances that matter most.
+    _, singular, axes = np.linalg.svd(Z, full_matrices=False)
     keep = singular > singular[0] * max(X.shape) * np.finfo(np.float64).eps
     squared = np.einsum("ij,ij->i", Z, Z)
     return _checked(

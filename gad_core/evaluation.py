@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from sklearn.model_selection import KFold
 
-from gad_core.components import PrincipalComponents, Reduce, principal_components, selected_components
+from gad_core.components import PrincipalComponents, Reduce, principal_components
 from gad_core.errors import InputError
-from gad_core.gaussian import Covariance, fit_gaussian, regularized_variances, squared_distance
+from gad_core.gaussian import Covariance, fit_gaussian, regularize, squared_distance
 from gad_core.levels import Combine, checked_combine, gaussian_columns
 from gad_core.validation import require_finite
 
@@ -233,14 +233,11 @@ def _setting_distances(
         if fitted is None:
             fitted = principal_components(train)
             coordinates, squared_norms = fitted.project(test)
-        kept = selected_components(fitted.variances, reduce)
-        variances, residual, _ = regularized_variances(fitted, kept, covariance, reduce is not None)
-        complete = len(variances) == fitted.n_features
-        distances[reduce, covariance] = np.sqrt(
-            squared_distance(
-                coordinates[:, kept], squared_norms, variances, 0.0 if complete else 1 / residual
-            )
+        found = regularize(fitted, covariance, reduce)
+        squared = squared_distance(
+            coordinates[:, found.kept], squared_norms, found.variances, 1 / found.residual_variance
         )
+        distances[reduce, covariance] = np.sqrt(squared)
     return distances
 
 

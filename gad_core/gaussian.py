@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,10 +40,12 @@ class Gaussian:
     components : (k, p) array
         Orthonormal axes.
     variances : (k,) array
-        Variance along each axis, shrinkage included.
+        Variance along each axis, shrinkage included; infinite along an axis that is ignored.
     residual_variance : float or (p,) array
         Variance in every direction outside of the axes; infinite when such directions are ignored. With
         no axes (k = 0) it may be one value for each feature.
+    degrees_of_freedom : int
+        Dimension of the space that the distance looks at: that of the chi-square law of M squared.
     shrinkage : float
         The Ledoit-Wolf shrinkage that was used; 0 without.
 
@@ -59,6 +61,7 @@ class Gaussian:
     components: NDArray[np.float64]
     variances: NDArray[np.float64]
     residual_variance: float | NDArray[np.float64]
+    degrees_of_freedom: int
     shrinkage: float = 0.0
 
     @property
@@ -66,20 +69,13 @@ class Gaussian:
         """The number of features, p."""
         return len(self.location)
 
-    @property
-    def degrees_of_freedom(self) -> int:
-        """Dimension of the space that the distance looks at: that of the chi-square law of M squared."""
-        return len(self.variances) if np.all(np.isinf(self.residual_variance)) else self.n_features
-
     def squared_mahalanobis(self, Y: ArrayLike) -> NDArray[np.float64]:
         """Squared Mahalanobis distance M² of samples (m, p) to the mean, (m,)."""
         Y = np.asarray(Y)
         if isinstance(self.residual_variance, np.ndarray):
             return _squared_z_scores(Y, self.location, self.residual_variance)
         return squared_distance(
-            *project(self.location, self.components, Y),
-            self.variances,
-            0.0 if len(self.variances) == self.n_features else 1 / self.residual_variance,
+            *project(self.location, self.components, Y), self.variances, 1 / self.residual_variance
         )
 
     def mahalanobis(self, Y: ArrayLike) -> NDArray[np.float64]:
@@ -176,53 +172,65 @@ def gaussian_from_components(
     checked_covariance(covariance)
     if reduce is None and covariance in ("diagonal", "spherical"):
         return _uncorrelated(fitted.location, fitted.feature_variances, covariance)
-    kept = selected_components(fitted.variances, reduce)
-    variances, residual, shrinkage = regularized_variances(fitted, kept, covariance, reduce is not None)
-    return Gaussian(fitted.location, fitted.components[kept], variances, residual, shrinkage)
+    found = regularize(fitted, covariance, reduce)
+    return Gaussian(
+        fitted.location,
+        fitted.components[found.kept],
+        found.variances,
+        found.residual_variance,
+        found.degrees_of_freedom,
+        found.shrinkage,
+    )
 
 
-def regularized_variances(
-    fitted: PrincipalComponents, kept: slice, covariance: Covariance, subspace: bool
-) -> tuple[NDArray[np.float64], float, float]:
-    """Variances along the kept axes after regularisation, outside of them, and the shrinkage.
+class Regularized(NamedTuple):
+    """What a covariance estimate is along principal axes; the fields of `Gaussian`, and the axes kept."""
 
-    Along its own principal axes a covariance is diagonal, and shrinkage towards the identity keeps the axes.
-    So a fit in any subspace is only a matter of these numbers.
+    kept: slice
+    variances: NDArray[np.float64]
+    residual_variance: float
+    degrees_of_freedom: int
+    shrinkage: float
+
+
+def regularize(fitted: PrincipalComponents, covariance: Covariance, reduce: Reduce) -> Regularized:
+    """Choose a subspace and regularise the variances in it.
+
+    Along its own principal axes a covariance is diagonal, and shrinkage towards the identity keeps the axes,
+    so every fit on the same data is only a choice of these numbers.
+
+    Centred data of n <= p samples vary in n - 1 directions only, while a PCA of min(n, p) components has one
+    more, of zero variance, whose direction the data do not determine. NPCA keeps it. Its squared coordinate
+    is taken as the mean over all directions outside of the axes, so that the result does not hang on
+    rounding noise. Without shrinkage (a variance of zero) such components are ignored.
 
     Parameters
     ----------
     fitted : PrincipalComponents
         Of the training data.
-    kept : slice
-        The components of the subspace.
     covariance : {"ledoit_wolf", "empirical", "diagonal", "spherical"}
         As in `fit_gaussian`.
-    subspace : bool
-        Ignore what lies outside of the kept axes.
+    reduce : None, ("pca", t) or ("npca", t)
+        The subspace.
 
     Returns
     -------
-    variances : (k,) array
-        Along the kept axes.
-    residual_variance : float
-        Outside of them.
-    shrinkage : float
-        The Ledoit-Wolf shrinkage, 0 for the others.
+    Regularized
+        Axes kept and the variances along and outside of them.
     """
-    variances = fitted.variances[kept]
+    kept = selected_components(fitted.variances, reduce)
+    variances, rank, p = fitted.variances[kept], len(fitted.variances), fitted.n_features
+    undetermined = _undetermined(fitted, covariance, reduce)
+    dimension = len(variances) + undetermined
     if covariance == "spherical":
-        return np.ones_like(variances), np.inf, 0.0
-    dimension, fourth = fitted.n_features, fitted.fourth
-    if subspace:
-        dimension = len(variances)
-        norms = np.sum(fitted.coordinates[:, kept] ** 2, axis=1)
-        fourth = float(norms @ norms)
+        return Regularized(kept, np.ones_like(variances), np.inf, dimension, 0.0)
     shrinkage = 0.0
     if covariance == "ledoit_wolf":
         trace, squared_norm = float(variances.sum()), float(variances @ variances)
+        fourth = fitted.fourth if reduce is None else _fourth(fitted.coordinates[:, kept])
         shrinkage = ledoit_wolf_shrinkage(fitted.count, dimension, trace, squared_norm, fourth)
-    target = shrinkage * variances.sum() / dimension
-    if not target and len(variances) < dimension:
+    target = shrinkage * float(variances.sum()) / dimension
+    if undetermined and not target:
         remedy = (
             "" if covariance == "ledoit_wolf" else 'use covariance="ledoit_wolf", a subspace (reduce), or '
         )
@@ -230,7 +238,28 @@ def regularized_variances(
             f"the {covariance} covariance of {fitted.count} samples with {dimension} features is singular "
             f"(rank {len(variances)}, shrinkage {shrinkage:g}): {remedy}give more samples"
         )
-    return (1 - shrinkage) * variances + target, np.inf if subspace else float(target), shrinkage
+    variances = (1 - shrinkage) * variances + target
+    if not undetermined:
+        return Regularized(kept, variances, np.inf, dimension, shrinkage)
+    # What lies outside is only known if the axes that the subspace leaves out are held too, as ignored ones.
+    variances = np.concatenate([np.full(kept.start, np.inf), variances])
+    residual = target * (p - rank) / undetermined
+    return Regularized(slice(0, rank), variances, residual, dimension, shrinkage)
+
+
+def _undetermined(fitted: PrincipalComponents, covariance: Covariance, reduce: Reduce) -> int:
+    """Count the zero-variance components that the subspace keeps besides the axes."""
+    rank, p = len(fitted.variances), fitted.n_features
+    if reduce is None:
+        return p - rank
+    if reduce[0] == "npca" and covariance == "ledoit_wolf":
+        return min(fitted.count, p) - rank
+    return 0
+
+
+def _fourth(coordinates: NDArray[np.float64]) -> float:
+    squared_norms = np.einsum("ij,ij->i", coordinates, coordinates)
+    return float(squared_norms @ squared_norms)
 
 
 def checked_covariance(covariance: str) -> None:
@@ -254,7 +283,7 @@ def _uncorrelated(
             )
         residual = feature_variances
     p = len(location)
-    return Gaussian(location, np.empty((0, p)), np.empty(0), residual)
+    return Gaussian(location, np.empty((0, p)), np.empty(0), residual, p)
 
 
 def fold_gaussians(

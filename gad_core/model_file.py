@@ -21,7 +21,7 @@ from gad_core.files import replacing
 from gad_core.gaussian import Gaussian
 
 FORMAT = "gad-core model 1"
-_PARTS = ("location", "components", "variances", "residual_variance", "shrinkage")
+_PARTS = ("location", "components", "variances", "residual_variance", "degrees_of_freedom", "shrinkage")
 
 
 def save_model(path: str | os.PathLike[str], detector: GaussianDetector, extractor: Any = None) -> None:
@@ -120,11 +120,16 @@ def _tensors(detector: GaussianDetector) -> dict[str, NDArray]:
 
 
 def _gaussian(tensors: Mapping[str, NDArray], level: int | str) -> Gaussian:
-    location, components, variances, residual, shrinkage = (
+    location, components, variances, residual, degrees_of_freedom, shrinkage = (
         tensors[f"gaussian/{level}/{part}"] for part in _PARTS
     )
     return Gaussian(
-        location, components, variances, residual if residual.ndim else float(residual), float(shrinkage)
+        location,
+        components,
+        variances,
+        residual if residual.ndim else float(residual),
+        int(degrees_of_freedom),
+        float(shrinkage),
     )
 
 

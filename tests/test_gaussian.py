@@ -93,20 +93,62 @@ def test_thin_path_never_forms_a_p_by_p_matrix():
     assert peak < 4000 * 4000 * 8 / 4
 
 
+def oracle_subspace(X, Y, kept, direction=None):
+    """scikit-learn's PCA and LedoitWolf; `direction` replaces the last component, which is arbitrary for n <= p."""
+    pca = PCA(svd_solver="full").fit(X)
+    T, U = pca.transform(X), pca.transform(Y)
+    if direction is not None:
+        T[:, -1], U[:, -1] = 0, (Y - pca.mean_) @ direction
+    return LedoitWolf().fit(T[:, kept]).mahalanobis(U[:, kept])
+
+
+def cut_of(X, share):
+    return int(np.argmax(np.cumsum(PCA(svd_solver="full").fit(X).explained_variance_ratio_) > share))
+
+
 @pytest.mark.parametrize(("n", "p"), SHAPES)
 @pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
-def test_subspaces_equal_scikit_learns_pca_and_ledoit_wolf(n, p, share):
+def test_pca_subspaces_equal_scikit_learns_pca_and_ledoit_wolf(n, p, share):
     X, Y = data(n, p), data(9, p, seed=3)
-    pca = PCA(svd_solver="full").fit(X)
-    i = int(np.argmax(np.cumsum(pca.explained_variance_ratio_) > share))
-    last = min(n - 1, p)  # centred samples have no variance in a further direction
-    for kind, kept in (("pca", slice(0, i + 1)), ("npca", slice(max(i - 1, 0), last))):
-        T, U = pca.transform(X)[:, kept], pca.transform(Y)[:, kept]
-        oracle = LedoitWolf().fit(T)
-        gaussian = fit_gaussian(X, reduce=(kind, share))
-        assert gaussian.degrees_of_freedom == T.shape[1]
-        expected = np.sqrt(oracle.mahalanobis(U))
-        np.testing.assert_allclose(gaussian.mahalanobis(Y), expected, rtol=1e-6)
+    i = cut_of(X, share)
+    gaussian = fit_gaussian(X, reduce=("pca", share))
+    assert gaussian.degrees_of_freedom == i + 1
+    np.testing.assert_allclose(
+        gaussian.squared_mahalanobis(Y), oracle_subspace(X, Y, slice(0, i + 1)), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(("n", "p"), [(200, 6), (40, 30), (31, 30)])
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
+def test_npca_subspaces_equal_scikit_learns_pca_and_ledoit_wolf(n, p, share):
+    X, Y = data(n, p), data(9, p, seed=3)
+    i = cut_of(X, share)
+    gaussian = fit_gaussian(X, reduce=("npca", share))
+    assert gaussian.degrees_of_freedom == p - max(i - 1, 0)
+    expected = oracle_subspace(X, Y, slice(max(i - 1, 0), p))
+    np.testing.assert_allclose(gaussian.squared_mahalanobis(Y), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("n", "p"), [(30, 30), (20, 26)])
+def test_npca_of_few_samples_averages_over_the_component_that_they_do_not_determine(n, p):
+    X, Y = data(n, p), data(9, p, seed=3)
+    i = cut_of(X, 0.9)
+    gaussian = fit_gaussian(X, reduce=("npca", 0.9))
+    assert gaussian.degrees_of_freedom == n - max(i - 1, 0)
+    # Over an orthonormal basis of the directions outside of the data, the mean is exact.
+    outside = np.linalg.svd(X - X.mean(axis=0))[2][n - 1 :]
+    draws = [oracle_subspace(X, Y, slice(max(i - 1, 0), n), direction) for direction in outside]
+    np.testing.assert_allclose(gaussian.squared_mahalanobis(Y), np.mean(draws, axis=0), rtol=1e-6)
+
+
+def test_npca_with_a_dead_channel_keeps_its_direction():
+    X, Y = data(60, 8), data(9, 8, seed=3)
+    X[:, 4] = 0
+    i = cut_of(X, 0.9)
+    expected = oracle_subspace(X, Y, slice(max(i - 1, 0), 8))
+    np.testing.assert_allclose(
+        fit_gaussian(X, reduce=("npca", 0.9)).squared_mahalanobis(Y), expected, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize(("n", "p"), [(200, 6), (40, 30)])
@@ -115,7 +157,7 @@ def test_pca_and_its_complement_make_the_full_squared_distance(n, p):
     full = fit_gaussian(X, "empirical")
     for cut in range(1, p):
         parts = [
-            Gaussian(full.location, full.components[kept], full.variances[kept], np.inf)
+            Gaussian(full.location, full.components[kept], full.variances[kept], np.inf, 1)
             for kept in (slice(0, cut), slice(cut, p))
         ]
         total = sum(part.squared_mahalanobis(Y) for part in parts)

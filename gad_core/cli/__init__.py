@@ -1,0 +1,67 @@
+"""The command ``gad``: from image files to a verdict without writing Python."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from gad_core.cli.parser import build_parser
+from gad_core.errors import InputError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+UNEXPECTED = 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; default: those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0 on success, 2 on bad input (after one line on stderr that says what to mend), 130 when
+        interrupted, 1 on an unexpected error (``GAD_DEBUG=1`` shows its traceback).
+    """
+    args = build_parser().parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _one_line_warning
+        try:
+            args.run(args)
+            sys.stdout.flush()
+        except InputError as error:
+            return _failed(str(error), BAD_INPUT)
+        except BrokenPipeError:
+            # The reader (head, less) has seen enough; the interpreter must not flush again on exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:
+            return _failed(_of_system(error), BAD_INPUT)
+        except KeyboardInterrupt:
+            return _failed("interrupted; features extracted so far are kept, run again to go on", INTERRUPTED)
+        except Exception as error:
+            if os.environ.get("GAD_DEBUG"):
+                raise
+            return _failed(
+                f"unexpected {type(error).__name__}: {error} (GAD_DEBUG=1 shows where)", UNEXPECTED
+            )
+    return 0
+
+
+def _failed(message: str, status: int) -> int:
+    print(f"gad: error: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _of_system(error: OSError) -> str:
+    names = " -> ".join(str(name) for name in (error.filename, error.filename2) if name)
+    return f"{error.strerror or error}{': ' if names else ''}{names}"
+
+
+def _one_line_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"gad: warning: {message}", file=sys.stderr)

@@ -1,0 +1,101 @@
+"""``gad evaluate``: AUROC of every setting on every category."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+import gad_core
+from gad_core.cli.common import make_extractor, parse_combine, print_table, require_writable, write_json
+from gad_core.components import format_reduce, parse_reduce
+from gad_core.datasets.layout import MVTecDataset, list_categories
+from gad_core.errors import InputError
+from gad_core.evaluation import evaluate_distances, evaluation_row, sem, settings_grid, training_folds
+from gad_core.features import FeatureExtractor
+from gad_core.levels import checked_combine
+
+FPR = 0.05
+"""False-positive rate at which the table gives the true-positive rate."""
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate and print one row for each category and setting."""
+    require_writable(args.json)
+    extractor = make_extractor(args)
+    settings = settings_grid(
+        [checked_combine(extractor.level_widths, parse_combine(text)) for text in args.combine],
+        [parse_reduce(text) for text in args.reduce],
+        args.covariance,
+    )
+    rows = []
+    for data in _datasets(args):
+        training_folds(len(data.train), args.folds)  # refuse before the images are read
+        rows += _evaluate(data, extractor, settings, args.folds)
+    _print(rows)
+    content = {"gad_core": gad_core.__version__, "extractor": extractor.fingerprint(), "results": rows}
+    write_json(args.json, content)
+
+
+def _datasets(args: argparse.Namespace) -> list[MVTecDataset]:
+    categories = args.category or (list_categories(args.data) if args.data.is_dir() else [""])
+    if not categories:
+        raise InputError(f"no category in {args.data}: there must be folders with train/good")
+    datasets = [MVTecDataset(args.data, category) for category in categories]
+    for data in datasets:
+        labels = data.test.labels
+        if not (np.any(labels == 0) and np.any(labels == 1)):
+            raise InputError(
+                f"{data.root / data.category} has {int(np.sum(labels == 0))} normal and "
+                f"{int(np.sum(labels))} anomalous test images: an evaluation needs both, in test/good and "
+                "test/<defect>"
+            )
+    return datasets
+
+
+def _evaluate(
+    data: MVTecDataset, extractor: FeatureExtractor, settings: list, folds: int
+) -> list[dict[str, Any]]:
+    train = extractor.fit(data.train.paths).transform(data.train.paths)
+    test = extractor.transform(data.test.paths)
+    rows = []
+    for setting, distances in evaluate_distances(train, test, extractor.level_widths, settings, folds):
+        rows.append(
+            {
+                "category": data.category,
+                "combine": str(setting.combine),
+                "reduce": format_reduce(setting.reduce),
+                "covariance": setting.covariance,
+                "folds": folds,
+                **evaluation_row(data.test.labels, distances, np.random.default_rng(0), [FPR]),
+            }
+        )
+    return rows
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    header = ("category", "combine", "reduce", "covariance", "folds", "AUROC %", "95 % interval", "AUPR %",
+              f"TPR % at FPR {FPR:.0%}")  # fmt: skip
+    lines = [
+        (
+            row["category"], row["combine"], row["reduce"], row["covariance"], str(row["folds"]),
+            f"{100 * row['auroc']:.2f}", f"{100 * row['auroc_low']:.1f} - {100 * row['auroc_high']:.1f}",
+            f"{100 * row['aupr']:.2f}", f"{100 * row[f'tpr_at_fpr_{FPR:g}']:.2f}",
+        )
+        for row in rows
+    ]  # fmt: skip
+    print_table(header, lines + _means(rows))
+
+
+def _means(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Mean and standard error over categories of each setting, when there are several categories."""
+    cells: dict[tuple[str, ...], list[float]] = {}
+    for row in rows:
+        key = (row["combine"], row["reduce"], row["covariance"], str(row["folds"]))
+        cells.setdefault(key, []).append(100 * row["auroc"])
+    return [
+        (f"mean of {len(values)}", *key, f"{np.mean(values):.2f}", f"SEM {sem(values):.2f}", "", "")
+        for key, values in cells.items()
+        if len(values) > 1
+    ]

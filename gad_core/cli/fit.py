@@ -1,0 +1,54 @@
+"""``gad fit``: a detector from normal images."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gad_core.cli.common import make_extractor, parse_combine, require_writable, write_json
+from gad_core.components import parse_reduce
+from gad_core.datasets.layout import MVTecDataset
+from gad_core.detector import GaussianDetector
+from gad_core.errors import InputError
+from gad_core.images import list_images
+from gad_core.levels import checked_combine
+from gad_core.thresholds import checked_fpr
+
+
+def run(args: argparse.Namespace) -> None:
+    """Extract features of normal images, fit, choose a threshold, write the model."""
+    paths = _normal_images(args)
+    checked_fpr(args.fpr)
+    extractor = make_extractor(args)
+    detector = GaussianDetector(
+        extractor.level_widths,
+        combine=checked_combine(extractor.level_widths, parse_combine(args.combine)),
+        reduce=parse_reduce(args.reduce),
+        covariance=args.covariance,
+        fpr=args.fpr,
+        threshold=args.threshold,
+    )
+    require_writable(args.out, args.json)
+    detector.fit(extractor.fit(paths).transform(paths))
+    detector.save(args.out, extractor)
+    print(
+        f"fitted on {len(paths)} normal images; threshold {detector.threshold_:.4g} for a false-positive "
+        f"rate of {100 * args.fpr:g} % ({args.threshold}); wrote {args.out}"
+    )
+    summary = {
+        "images": len(paths),
+        "threshold": detector.threshold_,
+        "fpr": args.fpr,
+        "model": str(args.out),
+    }
+    write_json(args.json, {**summary, "extractor": extractor.fingerprint()})
+
+
+def _normal_images(args: argparse.Namespace) -> list[Path]:
+    if args.images is not None:
+        if args.category is not None:
+            raise InputError("give either --images FOLDER or --data ROOT --category C, not both")
+        return list_images(args.images)
+    if args.data is None or args.category is None:
+        raise InputError("no normal images: give --images FOLDER, or --data ROOT and --category C")
+    return list(MVTecDataset(args.data, args.category).train.paths)

@@ -1,0 +1,169 @@
+"""Arguments of every subcommand; its work is in the module of the same name, loaded when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import gad_core
+
+COVARIANCES = ("ledoit_wolf", "empirical", "diagonal", "spherical")
+THRESHOLDS = ("cross_validated", "conformal", "chi2")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like all other errors of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and where help is, and exit with status 2."""
+        print(f"gad: error: {message} ({self.prog} --help shows what is possible)", file=sys.stderr)
+        sys.exit(2)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser; the chosen subcommand is ``args.run``, a function of the arguments."""
+    parser = OneLineParser(prog="gad", description="Gaussian anomaly detection on pretrained deep features.")
+    parser.add_argument("--version", action="version", version=f"gad-core {gad_core.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_evaluate(commands)
+    _add_fit(commands)
+    _add_score(commands)
+    _add_synthesize(commands)
+    _add_download(commands)
+    _add_info(commands)
+    return parser
+
+
+def _later(module: str) -> Callable[[argparse.Namespace], None]:
+    """Give a function that imports the subcommand's module only when it runs, so that ``--help`` is quick."""
+
+    def run(args: argparse.Namespace) -> None:
+        importlib.import_module(f"gad_core.cli.{module}").run(args)
+
+    return run
+
+
+def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=_later(name))
+    return command
+
+
+def _add_data(parser: argparse.ArgumentParser, required: bool) -> None:
+    default = os.environ.get("GAD_DATA")
+    parser.add_argument(
+        "--data",
+        metavar="ROOT",
+        type=Path,
+        default=default and Path(default),
+        required=required and not default,
+        help="folder that holds the categories (default: the environment variable GAD_DATA)",
+    )
+
+
+def _add_extraction(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("features")
+    group.add_argument("--backbone", default="efficientnet_b4", help="network (default: %(default)s)")
+    group.add_argument(
+        "--weights",
+        default="imagenet",
+        help="imagenet (downloaded once), random, or a safetensors or state-dict file (default: %(default)s)",
+    )
+    group.add_argument("--levels", help="such as 1-7 or 3,5,7 (default: all levels of the network)")
+    group.add_argument("--seed", type=int, default=0, help="of random weights (default: %(default)s)")
+    _add_machine(group)
+
+
+def _add_machine(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: %(default)s)"
+    )
+    group.add_argument(
+        "--batch-size", type=int, default=8, metavar="N", help="images at a time (default: %(default)s)"
+    )
+    group.add_argument(
+        "--cache", metavar="FOLDER", default="auto", help="where features are kept between runs"
+    )
+    group.add_argument("--no-cache", dest="cache", action="store_const", const=None, help="keep no features")
+    group.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "evaluate", "Measure how well anomalies are told from normal test images.")
+    _add_data(parser, required=True)
+    parser.add_argument("--category", nargs="+", metavar="C", help="categories (default: all in ROOT)")
+    _add_extraction(parser)
+    group = parser.add_argument_group("settings; every combination is one row")
+    group.add_argument(
+        "--folds", type=int, default=0, help="0: fit on all of train/good; 5: the paper's folds"
+    )
+    group.add_argument("--combine", nargs="+", default=["sum"], metavar="K", help="sum, joint, or a level")
+    group.add_argument("--reduce", nargs="+", default=["none"], metavar="R", help="none, pca:T or npca:T")
+    group.add_argument(
+        "--covariance", nargs="+", default=["ledoit_wolf"], choices=COVARIANCES, help=", ".join(COVARIANCES),
+        metavar="S",
+    )  # fmt: skip
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the results as JSON")
+
+
+def _add_fit(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "fit", "Fit a detector to normal images and write it to a file.")
+    source = parser.add_argument_group("normal images: a category of a data set, or any folder")
+    _add_data(source, required=False)  # type: ignore[arg-type]  # groups share add_argument
+    source.add_argument("--category", metavar="C", help="category in ROOT; its train/good is used")
+    source.add_argument(
+        "--images", metavar="FOLDER", type=Path, help="folder of normal images, no labels needed"
+    )
+    _add_extraction(parser)
+    group = parser.add_argument_group("detector")
+    group.add_argument("--combine", default="sum", metavar="K", help="sum (default), joint, or a level")
+    group.add_argument("--reduce", default="none", metavar="R", help="none (default), pca:T or npca:T")
+    group.add_argument("--covariance", default="ledoit_wolf", choices=COVARIANCES)
+    group.add_argument(
+        "--fpr", type=float, default=0.05, help="false-positive rate, a fraction (default: 0.05)"
+    )
+    group.add_argument("--threshold", default="cross_validated", choices=THRESHOLDS, help="how it is found")
+    parser.add_argument("--out", metavar="MODEL", type=Path, required=True, help="file to write")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write a summary as JSON")
+
+
+def _add_score(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "score", "Score images with a fitted detector.")
+    parser.add_argument("model", metavar="MODEL", type=Path, help="file that gad fit wrote")
+    parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="images or folders of images")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="also write the results as CSV")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the results as JSON")
+    group = parser.add_argument_group("features")
+    group.add_argument("--weights", help="the weights the model was fitted with, if they moved")
+    _add_machine(group)
+
+
+def _add_synthesize(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "synthesize", "Write a synthetic data set in MVTec's folder layout.")
+    parser.add_argument("folder", metavar="FOLDER", type=Path)
+    parser.add_argument("--category", nargs="+", metavar="C", help="categories (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--size", type=int, default=256, help="pixels a side (default: %(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def _add_download(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "download", "Download MVTec AD (4.9 GB, non-commercial licence).")
+    parser.add_argument(
+        "category", metavar="C", nargs="*", help="categories to unpack (default: all fifteen)"
+    )
+    parser.add_argument("--root", type=Path, required=True, help="folder to unpack into")
+    parser.add_argument("--keep-archive", action="store_true", help="do not delete the archive afterwards")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def _add_info(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "info", "Show versions, backbones, folders and the device that would be used."
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write it as JSON")
