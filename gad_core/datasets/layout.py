@@ -72,8 +72,8 @@ class MVTecDataset:
     >>> import tempfile
     >>> from gad_core.datasets.synthetic import synthesize
     >>> folder = tempfile.mkdtemp()
-    >>> _ = synthesize(folder, categories=["washer"], n_train=2, n_test_good=1, n_test_defect=1, size=64)
-    >>> len(MVTecDataset(folder, "washer").train)
+    >>> _ = synthesize(folder, categories=["nut"], n_train=2, n_test_good=1, n_test_defect=1, size=64)
+    >>> len(MVTecDataset(folder, "nut").train)
     2
     """
 

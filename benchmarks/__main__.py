@@ -1,0 +1,55 @@
+"""Run the benchmarks and print tables: ``python -m benchmarks [statistics] [extraction] [memory]``."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Iterator
+
+import joblib
+
+from benchmarks.extraction import extraction
+from benchmarks.memory import memory
+from benchmarks.statistics import grid, one_gaussian
+from gad_core.cli.common import print_table
+
+HEADER = ("what", "plain s", "ours s", "ratio", "target", "")
+
+
+def run_statistics() -> None:
+    """Print the ratios of the Gaussian stage."""
+    print_table(HEADER, [one_gaussian().row(), grid().row()])
+
+
+def run_extraction() -> None:
+    """Print the ratios of extraction, each as soon as it is known."""
+    for comparison in extraction():
+        print_table(HEADER, [comparison.row()])
+
+
+def run_memory() -> None:
+    """Print peaks of memory."""
+    rows: Iterator[tuple[str, str, str]] = memory()
+    print_table(("whole process", "peak", "bound"), list(rows))
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "statistics": run_statistics,
+    "extraction": run_extraction,
+    "memory": run_memory,
+}
+
+
+def main(names: list[str]) -> None:
+    """Run the named parts, or all."""
+    print(
+        f"{platform.machine()}, {joblib.cpu_count()} cores, Python {platform.python_version()}; seconds are"
+    )
+    print("medians, ratios are plain over ours, pair by pair in one run: above 1 ours is faster")
+    for name in names or PARTS:
+        print(f"\n{name}")
+        PARTS[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

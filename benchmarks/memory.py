@@ -1,0 +1,50 @@
+"""Peak memory of whole processes: it must not grow with the number of images."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.extraction import SHARED_WEIGHTS, write_images
+
+FIT_AND_SCORE = """
+import resource, sys
+from gad_core import FeatureExtractor, GaussianDetector
+name, weights, depth, size, count, *paths = sys.argv[1:]
+paths = (paths * (int(count) // len(paths) + 1))[:int(count)]
+extractor = FeatureExtractor(name, weights, range(1, int(depth) + 1), size=int(size) or None, progress=False)
+X = extractor.fit(paths).transform(paths)
+detector = GaussianDetector(extractor.level_widths, threshold="chi2").fit(X)
+assert len(detector.predict(X)) == len(paths)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def peak_mebibytes(name: str, weights: str, depth: int, size: int, count: int, paths: list[Path]) -> float:
+    """Fit and score `count` images (the files repeated) in a fresh process; give its peak resident memory."""
+    command = [sys.executable, "-c", FIT_AND_SCORE, name, weights, str(depth), str(size), str(count)]
+    done = subprocess.run([*command, *map(str, paths)], capture_output=True, text=True, check=True)
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss
+    return int(done.stdout) / unit
+
+
+def memory() -> Iterator[tuple[str, str, str]]:
+    """Give what was run, its peak and the bound."""
+    weights = SHARED_WEIGHTS / "efficientnet_b4_levels1-7.safetensors"
+    given = str(weights) if weights.is_file() else "random"
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_images(Path(folder), 16, 380)
+        b4 = peak_mebibytes("efficientnet_b4", given, 7, 0, 48, paths)
+        yield "efficientnet_b4 levels 1-7, 380 px, 48 images", f"{b4:.0f} MiB", "below 2048 MiB"
+        few = peak_mebibytes("squeezenet1_1", "random", 9, 64, 100, paths)
+        many = peak_mebibytes("squeezenet1_1", "random", 9, 64, 5000, paths)
+        features = 5000 * sum((64, 128, 128, 256, 256, 384, 384, 512, 512)) * 4 / 2**20
+        yield "squeezenet1_1, 64 px, 100 images", f"{few:.0f} MiB", ""
+        yield (
+            "squeezenet1_1, 64 px, 5,000 images",
+            f"{many:.0f} MiB",
+            f"the same and three copies of the {features:.0f} MiB of features",
+        )

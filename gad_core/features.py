@@ -1,0 +1,423 @@
+"""From images to a feature matrix: the extractor.
+
+A level's features are the global average of its map (method: Protocol).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
+from tqdm import tqdm
+
+from gad_core import __version__
+from gad_core.backbones import Backbone, Levels, get_backbone
+from gad_core.cache import FeatureCache, entry_key
+from gad_core.decoding import as_sources, cached_rows, decoded_batches, source_name
+from gad_core.errors import InputError
+from gad_core.fingerprint import calibration_sha256, require_same_features
+from gad_core.images import RESIZE_RULE, Source
+from gad_core.runtime import (
+    Calibration,
+    calibrate,
+    choose_device,
+    computing,
+    load_network,
+    normalised,
+    pooled,
+    whole_number,
+)
+from gad_core.weights import WeightsFile, resolve_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CALIBRATION_IMAGES = 32
+"""How many training images calibrate the batch norms of random weights."""
+
+CALIBRATION_BATCH = 8
+"""Largest batch in calibration; fixed, so that the result does not depend on `batch_size`."""
+
+SMALLEST_SIZE = 32
+"""Smallest input in pixels: every network here halves its maps five times."""
+
+
+class FeatureExtractor(TransformerMixin, BaseEstimator):
+    """Turn images into globally averaged features of an ImageNet network.
+
+    Parameters
+    ----------
+    backbone : str
+        A name in `gad_core.backbones.BACKBONES`.
+    weights : {"imagenet", "random"} or path-like
+        torchvision's ImageNet weights (downloaded once), random weights, or a safetensors or state-dict file.
+    levels : int, iterable of int, or None
+        Levels in ascending order, from 1; None for all that the network has.
+    size : int or None
+        Side of the network's input in pixels; None for the network's own.
+    device : str
+        ``"auto"`` (CUDA, else MPS, else the CPU) or a name that torch knows.
+    batch_size : int
+        Images in one pass of the network.
+    cache : {None, "auto"} or path-like
+        Folder in which the features of each image are kept; ``"auto"`` is one in the user's cache folder, or
+        that of the environment variable GAD_CACHE; None keeps nothing.
+    progress : bool or None
+        Whether to show a progress bar on stderr; None shows it if stderr is a terminal.
+    seed : int
+        Seed of random weights.
+
+    Attributes
+    ----------
+    calibration_ : dict of str to float32 array
+        Running statistics of the batch norms of random weights, after `fit`.
+
+    Notes
+    -----
+    Features of one image can differ in the last digits of float32 with batch size and device.
+
+    Examples
+    --------
+    >>> extractor = FeatureExtractor("squeezenet1_1", weights="random", levels=[1, 2], size=64)
+    >>> extractor.level_widths
+    {1: 64, 2: 128}
+    >>> extractor.transform([np.zeros((80, 60), dtype=np.uint8)]).shape
+    (1, 192)
+    """
+
+    # No parameters, so not set in the constructor: the loaded network and the hashed file, with their keys.
+    _network: tuple[object, Any] | None = None
+    _file: tuple[object, WeightsFile] | None = None
+
+    def __init__(
+        self,
+        backbone: str = "efficientnet_b4",
+        weights: str | os.PathLike[str] = "imagenet",
+        levels: Levels = None,
+        *,
+        size: int | None = None,
+        device: str = "auto",
+        batch_size: int = 8,
+        cache: str | os.PathLike[str] | None = None,
+        progress: bool | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.backbone = backbone
+        self.weights = weights
+        self.levels = levels
+        self.size = size
+        self.device = device
+        self.batch_size = batch_size
+        self.cache = cache
+        self.progress = progress
+        self.seed = seed
+
+    @classmethod
+    def from_fingerprint(
+        cls,
+        fingerprint: Mapping[str, Any],
+        *,
+        calibration: Calibration | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> FeatureExtractor:
+        """Make the extractor of the features that a model was fitted with.
+
+        Parameters
+        ----------
+        fingerprint : mapping
+            From `fingerprint`.
+        calibration : mapping or None
+            The ``calibration_`` of the extractor that it came from, if it had one.
+        weights : {"imagenet", "random"}, path-like or None
+            As in the constructor; None takes those of the fingerprint, unless they are of a file.
+        **options
+            ``device``, ``batch_size``, ``cache`` and ``progress``.
+
+        Returns
+        -------
+        FeatureExtractor
+            Its fingerprint describes the same features.
+
+        Raises
+        ------
+        InputError
+            If the weights are others, or are those of a file and none is given.
+        """
+        label, digest = fingerprint["weights"], fingerprint["weights_sha256"]
+        if weights is None and label not in ("imagenet", "random"):
+            raise InputError(
+                f"the model was fitted with the weights file {label} (sha256 {digest[:12]}...): give it with "
+                "--weights"
+            )
+        extractor = cls(
+            fingerprint["backbone"],
+            label if weights is None else weights,
+            tuple(fingerprint["levels"]),
+            size=fingerprint["size"],
+            seed=fingerprint["seed"] or 0,
+            **options,
+        ).set_calibration(calibration or None)
+        require_same_features(fingerprint, extractor.fingerprint())
+        return extractor
+
+    @property
+    def level_widths(self) -> dict[int, int]:
+        """Number of columns of each level, in the order of the columns."""
+        return get_backbone(self.backbone).level_widths(self.levels)
+
+    @property
+    def input_size(self) -> int:
+        """Side of the network's input in pixels."""
+        size = get_backbone(self.backbone).input_size if self.size is None else self.size
+        return whole_number(size, "size", SMALLEST_SIZE)
+
+    def get_feature_names_out(
+        self,
+        input_features: object = None,  # noqa: ARG002 - scikit-learn passes it
+    ) -> NDArray[np.object_]:
+        """Name the columns ``level1_channel0``, ``level1_channel1`` and so on."""
+        widths = self.level_widths.items()
+        return np.array([f"level{n}_channel{i}" for n, width in widths for i in range(width)], dtype=object)
+
+    def fit(
+        self,
+        X: object,
+        y: object = None,  # noqa: ARG002 - scikit-learn passes it
+    ) -> FeatureExtractor:
+        """Calibrate the batch norms of random weights; with other weights there is nothing to do.
+
+        Parameters
+        ----------
+        X : path-like, array, or sequence of them
+            Training images; the first 32 are used.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        FeatureExtractor
+            The extractor itself.
+        """
+        self.set_calibration(None)
+        if not self._needs_calibration():
+            return self
+        sources = as_sources(X)[:CALIBRATION_IMAGES]
+        device = choose_device(self.device)
+        # Batches of nearly equal size, so that the average over batches is one over images.
+        count = -(-len(sources) // CALIBRATION_BATCH)
+        batches = [part.tolist() for part in np.array_split(np.arange(len(sources)), count)]
+        network = load_network(*self._network_choice(), None, device)
+        decoded = decoded_batches(sources, batches, self.input_size, with_digests=False)
+        with computing(device):
+            self.calibration_ = calibrate(network, (normalised(images, device) for _, images, _ in decoded))
+        return self
+
+    def set_calibration(self, calibration: Calibration | None) -> FeatureExtractor:
+        """Restore the statistics that `fit` found, so that no images are needed.
+
+        Parameters
+        ----------
+        calibration : mapping of str to float32 array, or None
+            A former ``calibration_``; None forgets it.
+
+        Returns
+        -------
+        FeatureExtractor
+            The extractor itself.
+        """
+        if hasattr(self, "calibration_"):
+            del self.calibration_
+        if calibration is not None:
+            self.calibration_ = {k: np.array(v, dtype=np.float32) for k, v in calibration.items()}
+        return self
+
+    def transform(self, X: object) -> NDArray[np.float32]:
+        """Compute the features of images.
+
+        Parameters
+        ----------
+        X : path-like, array, or sequence of them
+            Images as `gad_core.images.read_image` takes them.
+
+        Returns
+        -------
+        (n, p) float32 array
+            One image a row; the columns are the levels in ascending order.
+
+        Raises
+        ------
+        InputError
+            If there is no image, or one cannot be read or gives features that are not finite. What was
+            computed before is in the cache, as it is after an interrupt.
+        """
+        sources = as_sources(X)
+        columns, cache = self._columns(), self._cache()
+        rows = np.empty((len(sources), int(columns.sum())), dtype=np.float32)
+        hidden = None if self.progress is None else not self.progress  # tqdm: None hides it off a terminal
+        with tqdm(total=len(sources), desc="features", unit="image", disable=hidden) as bar:
+            for i, features in self._each(sources, len(columns), cache):
+                rows[i] = features[columns]
+                bar.update()
+        return rows
+
+    def maps(self, X: object) -> Iterator[dict[int, NDArray[np.float32]]]:
+        """Compute the maps whose averages are the features, batch by batch.
+
+        Parameters
+        ----------
+        X : path-like, array, or sequence of them
+            As in `transform`.
+
+        Yields
+        ------
+        dict of int to (b, c, h, w) float32 array
+            The map of each level, for the next b <= `batch_size` images.
+        """
+        sources, levels = as_sources(X), tuple(self.level_widths)
+        device, network = self.load_network()
+        batches = self._batches(range(len(sources)))
+        for _, images, _ in decoded_batches(sources, batches, self.input_size, with_digests=False):
+            with computing(device):
+                maps = network(normalised(images, device))
+                batch = {level: maps[level - 1].cpu().contiguous().numpy() for level in levels}
+            yield batch
+
+    def load_network(self) -> tuple[Any, nn.Module]:
+        """Load the network up to the deepest level, or return the loaded one.
+
+        Returns
+        -------
+        device : torch.device
+            Where it is.
+        network : torch.nn.Module
+            Gives the list of maps from level 1 for normalised images (see `gad_core.runtime.normalised`).
+        """
+        device, choice = choose_device(self.device), self._network_choice()
+        calibration = self._calibration()
+        key = (*choice, calibration_sha256(calibration), str(device))
+        if self._network is None or self._network[0] != key:
+            self._network = (key, load_network(*choice, calibration, device))
+        return device, self._network[1]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Describe all that decides the features, as JSON can write it; for saved models.
+
+        Returns
+        -------
+        dict
+            Backbone, weights and their sha256, levels, size, resize rule, seed and calibration of random
+            weights, version of gad_core. `require_same_features` compares two of them.
+        """
+        file, calibration = self._weights_file(), self._calibration()
+        return {
+            "backbone": self.backbone,
+            "weights": Path(self.weights).name,
+            "weights_sha256": None if file is None else file.sha256,
+            "levels": list(self.level_widths),
+            "size": self.input_size,
+            "resize": RESIZE_RULE,
+            "seed": self.seed if file is None else None,
+            "calibration_sha256": calibration_sha256(calibration),
+            "gad_core": __version__,
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The network is large, and loaded again when needed.
+        return {name: value for name, value in super().__getstate__().items() if name != "_network"}
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        tags.requires_fit = self._needs_calibration()
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "calibration_") or not self._needs_calibration()
+
+    def _needs_calibration(self) -> bool:
+        return get_backbone(self.backbone).batch_norm and self.weights == "random"
+
+    def _calibration(self) -> Calibration | None:
+        if not self._needs_calibration():
+            return None
+        if not hasattr(self, "calibration_"):
+            raise InputError(
+                f"{self.backbone} with random weights must be calibrated first: call fit with training images"
+            )
+        return self.calibration_
+
+    def _weights_file(self) -> WeightsFile | None:
+        key = (self.backbone, str(self.weights))
+        if self._file is None or self._file[0] != key or not self._file[1].is_unchanged():
+            file = resolve_weights(self.weights, get_backbone(self.backbone))
+            self._file = None if file is None else (key, file)
+        return None if self._file is None else self._file[1]
+
+    def _network_choice(self) -> tuple[Backbone, int, WeightsFile | None, int]:
+        seed = whole_number(self.seed, "seed", 0)
+        return get_backbone(self.backbone), max(self.level_widths), self._weights_file(), seed
+
+    def _columns(self) -> NDArray[np.bool_]:
+        """Mark the asked levels' columns among those of all levels up to the deepest."""
+        widths, asked = get_backbone(self.backbone).widths, self.level_widths
+        return np.concatenate([np.full(widths[i], i + 1 in asked) for i in range(max(asked))])
+
+    def _recipe(self) -> dict[str, Any]:
+        """Give what decides a cache entry besides the image: it holds all levels up to the deepest."""
+        ignored = ("weights", "levels", "gad_core")
+        recipe = {key: value for key, value in self.fingerprint().items() if key not in ignored}
+        return {**recipe, "depth": max(self.level_widths)}
+
+    def _cache(self) -> FeatureCache | None:
+        if self.cache is None:
+            return None
+        return FeatureCache(None if self.cache == "auto" else self.cache)
+
+    def _each(
+        self, sources: Sequence[Source], width: int, cache: FeatureCache | None
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Give the position and all levels' features of each image, those in the cache first."""
+        if cache is None:
+            for i, features, _ in self._computed(sources, range(len(sources)), with_digests=False):
+                yield i, features
+            return
+        recipe, missing = self._recipe(), []
+        for i, cached in enumerate(cached_rows(cache, sources, recipe, width)):
+            if cached is None:
+                missing.append(i)
+            else:
+                yield i, cached
+        if missing:  # else torch is not even imported
+            cache.require_writable()
+            for i, features, digest in self._computed(sources, missing, with_digests=True):
+                cache.put(entry_key(digest, recipe), features)
+                yield i, features
+
+    def _computed(
+        self, sources: Sequence[Source], positions: Sequence[int], *, with_digests: bool
+    ) -> Iterator[tuple[int, NDArray[np.float32], str]]:
+        """Decode images and run the network on them: position, all levels' features, digest of each."""
+        device, network = self.load_network()
+        batches = self._batches(positions)
+        for where, images, digests in decoded_batches(
+            sources, batches, self.input_size, with_digests=with_digests
+        ):
+            with computing(device):
+                features = pooled(network(normalised(images, device)))
+            for i, row, digest in zip(where, features, digests, strict=True):
+                if not np.isfinite(row).all():
+                    name = source_name(sources[i], i)
+                    raise InputError(f"{name} gives features that are not finite; check the weights")
+                yield i, row, digest
+
+    def _batches(self, positions: Sequence[int]) -> list[Sequence[int]]:
+        b = whole_number(self.batch_size, "batch_size", 1)
+        return [positions[start : start + b] for start in range(0, len(positions), b)]

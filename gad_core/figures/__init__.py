@@ -1,0 +1,1 @@
+"""Plotly figures as pure functions of their data, one module for each chapter of the book."""

@@ -1,0 +1,85 @@
+"""What decides the features, as a saved model states it, and the refusal to mix features of two kinds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gad_core.errors import InputError
+
+_REMEDIES = {
+    "backbone": "use the same network (--backbone)",
+    "levels": "use the same levels (--levels)",
+    "size": "use the same input size",
+    "resize": "fit the model again with this version of gad-core",
+    "weights_sha256": "give the same file with --weights",
+    "seed": "use the same seed, or weights from a file",
+    "calibration_sha256": "restore the calibration that was saved with the model",
+}
+
+
+def calibration_sha256(calibration: Mapping[str, np.ndarray] | None) -> str | None:
+    """Hash the running statistics of calibrated batch norms.
+
+    Parameters
+    ----------
+    calibration : mapping of str to float32 array, or None
+        As in ``FeatureExtractor.calibration_``.
+
+    Returns
+    -------
+    str or None
+        64 hexadecimal digits, whatever the order of the names; None without calibration.
+    """
+    if calibration is None:
+        return None
+    digest = hashlib.sha256()
+    for name in sorted(calibration):
+        values = np.ascontiguousarray(calibration[name], dtype="<f4")
+        digest.update(f"{name} {values.shape}\n".encode())
+        digest.update(values.data)
+    return digest.hexdigest()
+
+
+def require_same_features(fitted: Mapping[str, Any], present: Mapping[str, Any]) -> None:
+    """Raise InputError unless two fingerprints describe the same features.
+
+    The names of weights files and the versions of gad_core may differ.
+
+    Parameters
+    ----------
+    fitted : mapping
+        ``FeatureExtractor.fingerprint()`` of the features that a model was fitted with.
+    present : mapping
+        That of the features it is to score.
+
+    Raises
+    ------
+    InputError
+        If they differ; the message says in what, and what to do.
+
+    Examples
+    --------
+    >>> require_same_features({"size": 380}, {"size": 224})
+    Traceback (most recent call last):
+    ...
+    gad_core.errors.InputError: the model was fitted with size 380, this is 224: use the same input size
+    """
+    for key, remedy in _REMEDIES.items():
+        was, given = fitted.get(key), present.get(key)
+        if was != given:
+            thing = key.replace("_", " ")
+            raise InputError(
+                f"the model was fitted with {thing} {_shown(was)}, this is {_shown(given)}: {remedy}"
+            )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str) and len(value) == 64:
+        return f"{value[:12]}..."
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value)

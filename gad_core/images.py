@@ -1,0 +1,287 @@
+"""Read image files strictly, and resize them by the paper's rule (method: Protocol)."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, ImageOps
+
+from gad_core.errors import InputError
+
+Source = str | os.PathLike[str] | NDArray
+"""An image: the path of a file, or an array as `read_image` takes it."""
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+"""Suffixes, in lower case, of the files that count as images."""
+
+MEAN = (0.485, 0.456, 0.406)
+"""Mean of ImageNet's red, green and blue, for values in [0, 1]."""
+
+STD = (0.229, 0.224, 0.225)
+"""Standard deviation of ImageNet's red, green and blue, for values in [0, 1]."""
+
+MAX_PIXELS = 2**26
+"""Largest image that is decoded; a small damaged or hostile file can claim far more and fill the memory."""
+
+RESIZE_RULE = "bilinear, no antialiasing, half-pixel centres, uint8"
+"""The resize rule in words, as saved models and cache entries state it."""
+
+# Only decoders of these formats get to see a file: Pillow has others that run external programs.
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
+_EIGHT_BIT = {"RGB", "RGBA", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr"}
+_SIXTEEN_BIT = {"I", "I;16", "I;16L", "I;16B", "I;16N"}
+_PNG_END = b"IEND\xaeB`\x82"
+
+
+def list_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """List the image files that lie directly in a folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder; its subfolders are not searched.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Sorted by name. Files count by their suffix in any case; hidden files are left out.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist, is a file, or has no image.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise InputError(f"{folder}: no such folder; give the path of a folder of images")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file, not a folder; give the folder that holds the images")
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder} cannot be listed ({error.strerror}); check its permissions") from error
+    found = [
+        path
+        for path in entries
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+    if not found:
+        raise InputError(f"{folder} has no image ({', '.join(IMAGE_SUFFIXES)}); check the path")
+    return found
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read a file's content, with an InputError that names the file if that is impossible.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    bytes
+        Its content.
+    """
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{os.fspath(path)}: no such image file; check the path") from None
+    except IsADirectoryError:
+        raise InputError(f"{os.fspath(path)} is a folder; give the image files in it") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{os.fspath(path)} cannot be read ({reason}); check its permissions") from error
+
+
+def read_image(source: Source) -> NDArray[np.uint8]:
+    """Read an image as 8-bit RGB, or refuse it; nothing is padded or guessed.
+
+    Greyscale is repeated in the three channels; palettes, 1-bit and YCbCr images and CMYK (without colour
+    profile) are converted to RGB; alpha is ignored; of 16-bit values the high byte is taken, as Pillow does
+    for 16-bit colour PNG; the EXIF orientation is applied.
+
+    Parameters
+    ----------
+    source : path-like or array
+        An image file, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16 in RGB order.
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+        Red, green, blue. It may share memory with `source` if that is an array.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, no image, truncated, damaged, too large, has several frames or
+        floating-point or other unusual pixels; if the array has another shape or type.
+
+    Examples
+    --------
+    >>> read_image(np.zeros((2, 5), dtype=np.uint8)).shape
+    (2, 5, 3)
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(
+            f"an image must be a path or a numpy array, not {type(source).__name__}; convert it with "
+            "numpy.asarray"
+        )
+    return decode_image(read_bytes(source), os.fspath(source))
+
+
+def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Decode the content of an image file; see `read_image`.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's content.
+    name : str
+        What error messages call the image.
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+        Red, green, blue.
+    """
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise InputError(
+            f"{name} is not read: PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set, so Pillow would fill the "
+            "missing part of a truncated image with grey; set it to False"
+        )
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            _check(image, name)
+            image.load()
+            if image.format == "PNG" and _PNG_END not in data:
+                raise InputError(f"{name} is truncated: its end is missing; copy or export the file again")
+            return _to_rgb(ImageOps.exif_transpose(image), name)
+    except InputError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise InputError(
+            f"{name} is not an image that can be read ({', '.join(_FORMATS)}); remove it or save it as PNG"
+        ) from None
+    except Image.DecompressionBombError:
+        raise InputError(_too_large(name)) from None
+    except Exception as error:  # on damaged data the decoders raise any of a dozen types
+        raise InputError(
+            f"{name} is truncated or damaged ({error}); copy or export the file again"
+        ) from error
+
+
+def resize_bilinear(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Squash an image to a square by the paper's rule: bilinear, no antialiasing, half-pixel centres.
+
+    Output pixel i lies at ``(i + 0.5) * n / size - 0.5`` of the input's n rows (columns), and is interpolated
+    between the two nearest, however much the image shrinks; edges are repeated. The result is rounded half to
+    even. Sampling positions are float32, as in torch, so that ties round the same way.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 array
+        The image.
+    size : int
+        Side of the result in pixels.
+
+    Returns
+    -------
+    (size, size, 3) uint8 array
+        The image itself if it has this size.
+
+    Examples
+    --------
+    >>> row = np.array([[[0, 0, 0], [100, 100, 100]]], dtype=np.uint8)
+    >>> resize_bilinear(row, 4)[0, :, 0]
+    array([  0,  25,  75, 100], dtype=uint8)
+    """
+    height, width = image.shape[:2]
+    if height == width == size:
+        return image
+    top, bottom, down = _neighbours(height, size)
+    left, right, across = _neighbours(width, size)
+    flat = image.reshape(height, width * 3)
+    rows = flat[top].astype(np.float32)
+    rows += (flat[bottom].astype(np.float32) - rows) * down[:, None]
+    # Interleaved channels as separate columns: gathering single numbers is faster than gathering triples.
+    channels = np.arange(3)
+    result = rows.take((left[:, None] * 3 + channels).ravel(), axis=1)
+    other = rows.take((right[:, None] * 3 + channels).ravel(), axis=1)
+    other -= result
+    other *= np.repeat(across, 3)
+    result += other
+    return np.rint(result, out=result).astype(np.uint8).reshape(size, size, 3)
+
+
+def load_image(source: Source, size: int) -> NDArray[np.uint8]:
+    """Read an image and resize it to a square: `read_image`, then `resize_bilinear`.
+
+    Parameters
+    ----------
+    source : path-like or array
+        As in `read_image`.
+    size : int
+        Side in pixels.
+
+    Returns
+    -------
+    (size, size, 3) uint8 array
+        Red, green, blue.
+    """
+    return resize_bilinear(read_image(source), size)
+
+
+def _neighbours(n: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """First and second neighbour of each output pixel along an axis of n, and the second's weight."""
+    scale = np.float32(n) / np.float32(size)
+    position = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
+    position = np.clip(position, 0, n - 1)
+    first = position.astype(np.intp)
+    return first, np.minimum(first + 1, n - 1), position - first.astype(np.float32)
+
+
+def _check(image: Image.Image, name: str) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise InputError(_too_large(name))
+    frames = getattr(image, "n_frames", 1)
+    # Phones save a JPEG with a preview or depth map behind it (MPO); its first frame is the photo.
+    if frames > 1 and image.format != "MPO":
+        raise InputError(f"{name} holds {frames} images; save each as a file of its own")
+
+
+def _too_large(name: str) -> str:
+    return f"{name} has more than {MAX_PIXELS / 1e6:.0f} million pixels; crop it or save it smaller"
+
+
+def _to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    if image.mode in _EIGHT_BIT:
+        # Pillow warns about a palette with transparency unless it goes by way of RGBA.
+        return np.array(image.convert("RGBA" if image.mode in ("P", "PA") else "RGB"))[:, :, :3]
+    if image.mode not in _SIXTEEN_BIT:
+        raise InputError(f'{name} has pixels of mode "{image.mode}"; save it as 8-bit or 16-bit PNG')
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise InputError(f"{name} has pixel values outside 0..65535; save it as 8-bit or 16-bit PNG")
+    return _from_array(values.astype(np.uint16))
+
+
+def _from_array(array: NDArray) -> NDArray[np.uint8]:
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    shape = array.shape
+    colour = len(shape) == 3 and shape[2] in (3, 4)
+    if array.dtype != np.uint8 or not (len(shape) == 2 or colour) or 0 in shape:
+        raise InputError(
+            f"an image array must be (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16, not {shape} of "
+            f"{array.dtype}; scale and convert it first"
+        )
+    if not colour:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    return np.ascontiguousarray(array[:, :, :3])

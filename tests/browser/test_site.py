@@ -1,0 +1,150 @@
+"""The built book in a real browser: every page works by itself, and asks no other host for anything.
+
+Needs `make book` and a Chromium (`GAD_CHROMIUM`, or one on PATH); without them the checks are skipped.
+"""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+SITE = Path(__file__).resolve().parents[2] / "_build" / "html"
+PAGES = sorted(page.relative_to(SITE).as_posix() for page in (SITE / "book").rglob("*.html"))
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1300, "height": 900}
+
+pytestmark = pytest.mark.skipif(not PAGES, reason="there is no built book; run 'make book' first")
+
+
+def chromium_path() -> str | None:
+    named = os.environ.get("GAD_CHROMIUM")
+    names = [named] if named else ["chromium", "chromium-browser", "google-chrome"]
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    executable = chromium_path()
+    if executable is None:
+        pytest.skip("there is no Chromium on PATH; name one in GAD_CHROMIUM")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as playwright:
+        # A launch gets a new empty profile.
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address():
+    handler = functools.partial(QuietHandler, directory=str(SITE))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class Visit:
+    """A page that was loaded to the end, with all that it asked for and complained of."""
+
+    def __init__(self, browser, address, path, viewport):
+        # A context of its own: no cache or storage of another visit.
+        self.context = browser.new_context(viewport=viewport)
+        self.page = self.context.new_page()
+        self.requests, self.complaints = [], []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._hear)
+        self.page.goto(f"{address}/{path}", wait_until="networkidle")
+
+    def _hear(self, message):
+        if message.type in {"error", "warning"}:
+            self.complaints.append(f"{message.text} ({message.location.get('url')})")
+
+    def count(self, selector):
+        return self.page.locator(selector).count()
+
+
+@pytest.fixture(scope="module")
+def visit(browser, address):
+    visits = {}
+
+    def load(path, viewport=DESK):
+        key = (path, viewport["width"])
+        if key not in visits:
+            visits[key] = Visit(browser, address, path, viewport)
+        return visits[key]
+
+    yield load
+    for each in visits.values():
+        each.context.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_loads_without_complaint_or_another_host(visit, address, path):
+    seen = visit(path)
+    assert seen.complaints == []
+    foreign = [url for url in seen.requests if not url.startswith((address, "data:", "blob:"))]
+    assert foreign == []
+    assert f"{address}/{path}" in seen.requests
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_figures_and_formulas_are_drawn(visit, path):
+    seen = visit(path)
+    figures = seen.count(".plotly-graph-div")
+    assert seen.count(".plotly-graph-div:has(.main-svg)") == figures
+    assert seen.count("figure:has(figcaption) .plotly-graph-div") == figures
+    assert seen.count(".math mjx-container") >= seen.count("span.math, div.math")
+    assert seen.count("mjx-merror, [data-mml-node=merror]") == 0
+    # A live widget is dead in HTML; its cell is tagged remove-output.
+    assert seen.count("script[type='application/vnd.jupyter.widget-view+json']") == 0
+    assert seen.count("img:not([alt])") == 0
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_fits_a_phone(visit, path):
+    seen = visit(path, PHONE)
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_method_chapter_shows_a_figure_with_its_number(visit):
+    seen = visit("book/01_method.html")
+    assert seen.count(".plotly-graph-div .main-svg") >= 1
+    assert "Fig. 1" in seen.page.locator("figcaption").first.inner_text()
+
+
+def test_first_page_leads_to_the_book(visit):
+    seen = visit("index.html")
+    seen.page.wait_for_url("**/book/index.html")
+    assert "anomaly detection" in seen.page.title()
+
+
+def test_search_finds_a_chapter(visit):
+    seen = visit("search.html?q=Mahalanobis")
+    seen.page.wait_for_selector("#search-results li a")
+    assert seen.complaints == []
+    assert any(
+        "01_method" in link
+        for link in seen.page.locator("#search-results li a").evaluate_all("ls => ls.map(l => l.href)")
+    )

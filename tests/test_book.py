@@ -1,0 +1,269 @@
+"""The book's sources and its Sphinx extensions; the chapters themselves are executed by `make book`."""
+
+import importlib.util
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "book"
+
+pytest.importorskip("jupytext", reason="needs the extra 'book'")
+pytest.importorskip("sphinx", reason="needs the extra 'book'")
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+pairing = load(ROOT / "tools" / "pair_notebooks.py")
+fresh = load(BOOK / "_ext" / "gad_fresh.py")
+launch = load(BOOK / "_ext" / "gad_launch.py")
+offline = load(BOOK / "_ext" / "gad_offline.py")
+
+HEADER = """---
+jupytext:
+  formats: md:myst,ipynb
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3 (ipykernel)
+  language: python
+  name: python3
+---
+
+"""
+
+
+def chapter(*cells):
+    return HEADER + "\n\n".join(f"```{{code-cell}} ipython3\n{cell}\n```" for cell in cells) + "\n"
+
+
+def cell_ids(text):
+    return [cell["id"] for cell in json.loads(pairing.notebook_text(text))["cells"]]
+
+
+# --- the pages --------------------------------------------------------------------------------------------
+
+
+def toc_pages():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+    parts = toc.get("parts", [toc])
+    return [toc["root"], *(entry["file"] for part in parts for entry in part["chapters"])]
+
+
+def test_every_page_is_in_the_table_of_contents():
+    pages = {path.relative_to(ROOT).with_suffix("").as_posix() for path in BOOK.glob("*.md")}
+    assert pages == set(toc_pages())
+
+
+def test_every_chapter_has_the_full_jupytext_header():
+    chapters = {ROOT / f"{page}.md" for page in toc_pages()} - {BOOK / "index.md"}
+    assert chapters == set(pairing.chapters(BOOK))
+    for path in chapters:
+        header = yaml.safe_load(path.read_text("utf-8").split("---\n")[1])
+        representation = header["jupytext"]["text_representation"]
+        assert (representation["extension"], representation["format_name"]) == (".md", "myst"), path
+        assert header["kernelspec"]["name"] == "python3", path
+
+
+def test_every_notebook_is_in_sync_with_its_chapter():
+    assert sorted(path.name for path in pairing.unpaired(BOOK)) == []
+    assert pairing.orphans(BOOK) == []
+
+
+def test_notebooks_hold_no_outputs():
+    for path in BOOK.rglob("*.ipynb"):
+        for cell in json.loads(path.read_text("utf-8"))["cells"]:
+            assert cell.get("outputs", []) == [], path
+
+
+# --- pairs of chapter and notebook ------------------------------------------------------------------------
+
+
+def test_notebook_is_a_pure_function_of_the_chapter():
+    text = chapter("a = 1", "a + 1")
+    assert pairing.notebook_text(text) == pairing.notebook_text(text)
+    assert [cell["source"] for cell in json.loads(pairing.notebook_text(text))["cells"]] == [
+        ["a = 1"],
+        ["a + 1"],
+    ]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from(["a = 1", "b = 2", "a + b"]), min_size=1, max_size=6))
+def test_cell_ids_are_unique_even_among_equal_cells(cells):
+    ids = cell_ids(chapter(*cells))
+    assert len(set(ids)) == len(cells)
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", each) for each in ids)
+
+
+def test_an_edit_changes_the_id_of_the_edited_cell_only():
+    before, after = cell_ids(chapter("a = 1", "b = 2", "c = 3")), cell_ids(chapter("a = 1", "b = 4", "c = 3"))
+    assert [x == y for x, y in zip(before, after, strict=True)] == [True, False, True]
+
+
+def test_a_changed_chapter_and_an_orphan_are_found(tmp_path):
+    source, notebook = tmp_path / "01_a.md", tmp_path / "01_a.ipynb"
+    source.write_text(chapter("a = 1"), "utf-8")
+    assert list(pairing.unpaired(tmp_path)) == [notebook]
+    notebook.write_text(pairing.notebook_text(source.read_text("utf-8")), "utf-8")
+    assert pairing.unpaired(tmp_path) == {}
+    source.write_text(chapter("a = 2"), "utf-8")
+    assert list(pairing.unpaired(tmp_path)) == [notebook]
+    source.unlink()
+    assert pairing.orphans(tmp_path) == [notebook]
+
+
+# --- figures without another host -------------------------------------------------------------------------
+
+
+def rendered_figure():
+    """HTML of a figure as a kernel emits it during the build."""
+    import plotly.graph_objects as go
+    import plotly.io as pio
+
+    return pio.renderers["sphinx_gallery"].to_mimebundle(go.Figure(go.Scatter(y=[1, 2])).to_dict())[
+        "text/html"
+    ]
+
+
+def test_figures_lose_their_foreign_scripts_and_nothing_else():
+    html = rendered_figure()
+    assert (
+        len(re.findall(r"https?://[^\"]*\.js", html)) == 2
+    )  # plotly.js and MathJax: else this test shows nothing
+    local = offline.without_foreign_scripts(html)
+    assert not re.search(r"<script[^>]*\bsrc=", local)
+    assert "MathJax.Hub" not in local
+    assert "Plotly.newPlot" in local
+    assert 'class="plotly-graph-div"' in local
+    assert offline.without_foreign_scripts(local) == local
+
+
+def test_html_without_a_figure_is_left_alone():
+    html = '<script src="https://example.org/x.js"></script><b>text</b>'
+    assert offline.without_foreign_scripts(html) == html
+
+
+# --- a cache that knows the library -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_repository(tmp_path):
+    (tmp_path / "gad_core" / "data").mkdir(parents=True)
+    (tmp_path / "gad_core" / "a.py").write_text("A = 1\n")
+    (tmp_path / "gad_core" / "data" / "x.npz").write_bytes(b"123")
+    (tmp_path / "requirements.lock").write_text("numpy==1.26.0\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["gad_core/a.py", "gad_core/data/x.npz", "requirements.lock", "gad_core/new.py"]
+)
+def test_key_changes_with_code_data_and_lock(small_repository, name):
+    before = fresh.dependency_key(small_repository)
+    assert fresh.dependency_key(small_repository) == before
+    (small_repository / name).write_text("changed\n")
+    assert fresh.dependency_key(small_repository) != before
+
+
+def test_key_changes_when_a_file_is_renamed_or_data_come_from_elsewhere(small_repository, monkeypatch):
+    keys = {fresh.dependency_key(small_repository)}
+    (small_repository / "gad_core" / "a.py").rename(small_repository / "gad_core" / "b.py")
+    keys.add(fresh.dependency_key(small_repository))
+    monkeypatch.setenv("GAD_DATA", "elsewhere")
+    keys.add(fresh.dependency_key(small_repository))
+    assert len(keys) == 3
+
+
+def test_key_ignores_bytecode_and_other_files(small_repository):
+    before = fresh.dependency_key(small_repository)
+    (small_repository / "gad_core" / "__pycache__").mkdir()
+    (small_repository / "gad_core" / "__pycache__" / "a.pyc").write_bytes(b"0")
+    (small_repository / "README.md").write_text("text")
+    assert fresh.dependency_key(small_repository) == before
+
+
+class FakeApp:
+    def __init__(self, root):
+        self.srcdir, self.outdir = root, root / "_build" / "html"
+
+
+class FakeConfig:
+    def __init__(self):
+        self.nb_execution_cache_path, self.gad_dependency_key, self.html_theme_options = "", "", {}
+
+
+def test_cache_of_another_state_is_removed(small_repository):
+    config = FakeConfig()
+    fresh.choose_cache(FakeApp(small_repository), config)
+    first = Path(config.nb_execution_cache_path)
+    first.mkdir(parents=True)
+    fresh.choose_cache(FakeApp(small_repository), config)
+    assert first.is_dir()
+    (small_repository / "gad_core" / "a.py").write_text("A = 2\n")
+    fresh.choose_cache(FakeApp(small_repository), config)
+    assert not first.exists()
+    assert Path(config.nb_execution_cache_path).name == config.gad_dependency_key != first.name
+
+
+# --- launch buttons ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        "https://github.com/some-one/gad.core",
+        "https://github.com/some-one/gad.core.git",
+        "git@github.com:some-one/gad.core.git\n",
+        "ssh://git@github.com/some-one/gad.core.git",
+    ],
+)
+def test_github_address_from_every_form_of_remote(remote):
+    assert launch.github_address(remote) == "https://github.com/some-one/gad.core"
+
+
+@pytest.mark.parametrize(
+    "remote", ["", "/srv/git/gad", "https://example.org/a/b", "https://github.com/alone"]
+)
+def test_other_remotes_have_no_address(remote):
+    assert launch.github_address(remote) is None
+
+
+def test_buttons_appear_with_an_address_only(tmp_path, monkeypatch):
+    config = FakeConfig()
+    monkeypatch.delenv("GAD_REPOSITORY", raising=False)
+    launch.add_links(FakeApp(tmp_path), config)
+    assert config.html_theme_options == {}
+    monkeypatch.setenv("GAD_REPOSITORY", "https://github.com/some-one/gad-core")
+    launch.add_links(FakeApp(tmp_path), config)
+    assert config.html_theme_options["repository_url"] == "https://github.com/some-one/gad-core"
+    assert set(config.html_theme_options["launch_buttons"]) >= {"binderhub_url", "colab_url"}
+
+
+def test_an_address_that_is_none_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAD_REPOSITORY", "somewhere")
+    with pytest.raises(ValueError, match="GAD_REPOSITORY=somewhere"):
+        launch.repository_address(tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_address_is_that_of_the_remote_origin(tmp_path, monkeypatch):
+    import subprocess
+
+    monkeypatch.delenv("GAD_REPOSITORY", raising=False)
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    assert launch.repository_address(tmp_path) is None
+    subprocess.run(["git", "-C", tmp_path, "remote", "add", "origin", "git@github.com:a/b.git"], check=True)
+    assert launch.repository_address(tmp_path) == "https://github.com/a/b"
