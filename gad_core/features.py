@@ -21,7 +21,7 @@ from gad_core.backbones import Backbone, Levels, get_backbone
 from gad_core.cache import FeatureCache, entry_key
 from gad_core.decoding import as_sources, cached_rows, decoded_batches, source_name
 from gad_core.errors import InputError
-from gad_core.fingerprint import calibration_sha256, require_same_features
+from gad_core.fingerprint import calibration_sha256, fitted_weights, require_same_features
 from gad_core.images import RESIZE_RULE, Source
 from gad_core.runtime import (
     Calibration,
@@ -136,7 +136,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         calibration : mapping or None
             The ``calibration_`` of the extractor that it came from, if it had one.
         weights : {"imagenet", "random"}, path-like or None
-            As in the constructor; None takes those of the fingerprint, unless they are of a file.
+            As in the constructor; None takes those of the fingerprint: the same file, if it is still there.
         **options
             ``device``, ``batch_size``, ``cache`` and ``progress``.
 
@@ -148,17 +148,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         Raises
         ------
         InputError
-            If the weights are others, or are those of a file and none is given.
+            If the weights are others, or were moved and are not given.
         """
-        label, digest = fingerprint["weights"], fingerprint["weights_sha256"]
-        if weights is None and label not in ("imagenet", "random"):
-            raise InputError(
-                f"the model was fitted with the weights file {label} (sha256 {digest[:12]}...): give it with "
-                "--weights"
-            )
         extractor = cls(
             fingerprint["backbone"],
-            label if weights is None else weights,
+            fitted_weights(fingerprint) if weights is None else weights,
             tuple(fingerprint["levels"]),
             size=fingerprint["size"],
             seed=fingerprint["seed"] or 0,
@@ -316,9 +310,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             weights, version of gad_core. `require_same_features` compares two of them.
         """
         file, calibration = self._weights_file(), self._calibration()
+        named = self.weights in ("imagenet", "random")
         return {
             "backbone": self.backbone,
-            "weights": Path(self.weights).name,
+            "weights": str(self.weights) if named else str(Path(self.weights).resolve()),
             "weights_sha256": None if file is None else file.sha256,
             "levels": list(self.level_widths),
             "size": self.input_size,

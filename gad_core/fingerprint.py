@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,34 @@ def require_same_features(fitted: Mapping[str, Any], present: Mapping[str, Any])
             raise InputError(
                 f"the model was fitted with {thing} {_shown(was)}, this is {_shown(given)}: {remedy}"
             )
+
+
+def fitted_weights(fingerprint: Mapping[str, Any]) -> str:
+    """Find the weights that a model was fitted with.
+
+    Parameters
+    ----------
+    fingerprint : mapping
+        ``FeatureExtractor.fingerprint()`` as the model has it. It names a weights file by where it was; its
+        content is compared by `require_same_features`.
+
+    Returns
+    -------
+    str
+        "imagenet", "random", or the path of a file that is there.
+
+    Raises
+    ------
+    InputError
+        If the file was moved or deleted.
+    """
+    weights = str(fingerprint["weights"])
+    if weights not in ("imagenet", "random") and not Path(weights).is_file():
+        raise InputError(
+            f"the weights file that the model was fitted with was moved or deleted: {weights} (sha256 "
+            f"{_shown(fingerprint['weights_sha256'])}); say where it is with --weights"
+        )
+    return weights
 
 
 def _shown(value: object) -> str:

@@ -373,13 +373,13 @@ def test_a_second_run_needs_no_torch(root):
     assert done.returncode == 0, done.stderr
 
 
-def test_progress_goes_to_stderr_and_results_to_stdout(root, tmp_path):
+def test_progress_goes_to_stderr_and_results_to_stdout(run, root):
     options = [word for word in NETWORK if word != "--quiet"]
-    done = command("evaluate", "--data", root, "--category", "nut", *options)
-    assert done.returncode == 0
-    assert "24/24" in done.stderr
-    assert "24/24" not in done.stdout
-    assert "AUROC" in done.stdout
+    status, out, err = run("evaluate", "--data", root, "--category", "nut", *options)
+    assert status == 0
+    assert "24/24" in err
+    assert "24/24" not in out
+    assert "AUROC" in out
 
 
 def test_unexpected_errors_are_one_line_unless_debugging(run, monkeypatch, root):

@@ -296,7 +296,7 @@ def test_progress_on_stderr(paths, capsys):
 
 def test_fingerprint(paths, weights_file):
     fingerprint = squeeze(weights=weights_file).fingerprint()
-    assert fingerprint["weights"] == "squeeze.pth"
+    assert fingerprint["weights"] == str(weights_file)
     assert len(fingerprint["weights_sha256"]) == 64
     assert (fingerprint["levels"], fingerprint["size"], fingerprint["seed"]) == ([1, 3], 48, None)
     assert fingerprint["gad_core"] == gad_core.__version__
@@ -318,8 +318,9 @@ def test_from_fingerprint(paths, weights_file, tmp_path):
         )
         np.testing.assert_array_equal(again.transform(paths), extractor.transform(paths))
     fitted = squeeze(weights=weights_file).fingerprint()
-    with pytest.raises(InputError, match=r"weights file squeeze\.pth .*--weights"):
-        FeatureExtractor.from_fingerprint(fitted)
+    assert FeatureExtractor.from_fingerprint(fitted).fingerprint() == fitted
+    with pytest.raises(InputError, match=r"moved or deleted: nowhere\.pth .*--weights"):
+        FeatureExtractor.from_fingerprint(fitted | {"weights": "nowhere.pth"})
     torch.save(build(get_backbone("squeezenet1_1"), 3, seed=6).state_dict(), tmp_path / "other.pth")
     with pytest.raises(InputError, match=r"fitted with weights sha256 .*--weights"):
         FeatureExtractor.from_fingerprint(fitted, weights=tmp_path / "other.pth")

@@ -94,7 +94,7 @@ def test_thin_path_never_forms_a_p_by_p_matrix():
 
 
 def oracle_subspace(X, Y, kept, direction=None):
-    """scikit-learn's PCA and LedoitWolf; `direction` replaces the last component, which is arbitrary for n <= p."""
+    """scikit-learn's PCA and LedoitWolf; `direction` replaces the last component, arbitrary for n <= p."""
     pca = PCA(svd_solver="full").fit(X)
     T, U = pca.transform(X), pca.transform(Y)
     if direction is not None:

@@ -47,13 +47,13 @@ def test_categories_are_the_folders_with_train_good(tmp_path):
 def test_what_is_missing_is_named(tmp_path):
     put(tmp_path / "a/train/good/0.png", tmp_path / "c/test/good/0.png")
     (tmp_path / "d/train/good").mkdir(parents=True)
-    with pytest.raises(InputError, match="no such folder: .*nowhere"):
+    with pytest.raises(InputError, match=r"no such folder: .*nowhere"):
         MVTecDataset(tmp_path / "nowhere", "a")
-    with pytest.raises(InputError, match="no category 'z' in .*; there is: a, d"):
+    with pytest.raises(InputError, match=r"no category 'z' in .*; there is: a, d"):
         MVTecDataset(tmp_path, "z")
     with pytest.raises(InputError, match="c has no folder train/good"):
         MVTecDataset(tmp_path, "c")
-    with pytest.raises(InputError, match="good.*no image"):
+    with pytest.raises(InputError, match=r"good.*no image"):
         MVTecDataset(tmp_path, "d")
 
 

@@ -77,7 +77,7 @@ def _evaluate(
 def _print(rows: list[dict[str, Any]]) -> None:
     header = ("category", "combine", "reduce", "covariance", "folds", "AUROC %", "95 % interval", "AUPR %",
               f"TPR % at FPR {FPR:.0%}")  # fmt: skip
-    lines = [
+    lines: list[tuple[str, ...]] = [
         (
             row["category"], row["combine"], row["reduce"], row["covariance"], str(row["folds"]),
             f"{100 * row['auroc']:.2f}", f"{100 * row['auroc_low']:.1f} - {100 * row['auroc_high']:.1f}",
