@@ -76,6 +76,10 @@ class Visit:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._hear)
         self.page.goto(f"{address}/{path}", wait_until="networkidle")
+        # plotly draws after the network is idle; a figure that is never drawn fails here with its count.
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('.plotly-graph-div')].every(f => f.querySelector('.main-svg'))"
+        )
 
     def _hear(self, message):
         if message.type in {"error", "warning"}:
