@@ -77,8 +77,9 @@ def extract(backbone: str, weights: Path | None, size: int, depth: int, paths: S
     transform = v2.Compose(
         [
             v2.PILToTensor(),
+            v2.ToDtype(torch.float32),  # resized as numbers: the 8-bit path is inexact without antialiasing
             v2.Resize((size, size), antialias=False),
-            v2.ToDtype(torch.float32, scale=True),
+            v2.Lambda(lambda x: x.round() / 255),
             v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         ]
     )

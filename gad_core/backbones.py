@@ -82,8 +82,8 @@ class Backbone:
         asked = _as_tuple(levels)
         if not asked or any(level not in available for level in asked):
             raise InputError(
-                f"{self.name} has the levels 1 to {len(self.widths)}; levels={levels!r} asks for "
-                f"{'none' if not asked else 'others'}"
+                f"{self.name} has the levels 1 to {len(self.widths)}, and "
+                f"{'none' if not asked else next(n for n in asked if n not in available)} was asked for"
             )
         if any(a >= b for a, b in itertools.pairwise(asked)):
             raise InputError(f"levels must be in ascending order, each once, not {levels!r}")

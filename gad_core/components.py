@@ -118,6 +118,10 @@ def principal_components(X: ArrayLike) -> PrincipalComponents:
         return components_from_moments(Moments.from_data(X), rows=X)
     location = column_means(X)
     Z = X - location
+    # Once more: rounding of a large mean would leave a direction in which the samples do not vary at all.
+    rest = Z.mean(axis=0)
+    Z -= rest
+    location = location + rest
     # Not the quicker eigenvectors of Z Zᵀ: squaring would blur the small variances that matter most.
     _, singular, axes = np.linalg.svd(Z, full_matrices=False)
     keep = singular > singular[0] * max(X.shape) * np.finfo(np.float64).eps
@@ -178,7 +182,7 @@ def require_two_samples(count: int) -> None:
 
 def _checked(found: PrincipalComponents) -> PrincipalComponents:
     # Equal rows leave rounding noise of the mean, not an exact zero.
-    noise = (np.finfo(np.float64).eps * (1 + np.abs(found.location))) ** 2
+    noise = (np.finfo(np.float64).eps * np.abs(found.location)) ** 2
     if not len(found.variances) or np.all(found.feature_variances <= 4 * noise):
         raise InputError(
             f"all {found.count} training samples are equal: a Gaussian needs samples that differ; "
@@ -257,4 +261,4 @@ def parse_reduce(text: str) -> Reduce:
 
 def format_reduce(reduce: Reduce) -> str:
     """Write a subspace as the command line does; the inverse of `parse_reduce`."""
-    return "none" if reduce is None else f"{reduce[0]}:{reduce[1]:g}"
+    return "none" if reduce is None else f"{reduce[0]}:{reduce[1]!r}"

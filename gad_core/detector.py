@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.model_selection import KFold, train_test_split
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gad_core.components import Reduce, checked_reduce, components_from_moments
+from gad_core.components import Reduce, checked_reduce, components_from_moments, require_two_samples
 from gad_core.errors import InputError
 from gad_core.gaussian import (
     Covariance,
@@ -23,7 +23,7 @@ from gad_core.gaussian import (
     gaussian_from_components,
 )
 from gad_core.levels import Combine, checked_combine, gaussian_columns
-from gad_core.moments import Moments
+from gad_core.moments import Moments, column_means
 from gad_core.thresholds import (
     checked_fpr,
     chi2_p_values,
@@ -138,33 +138,35 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
                 f"a cross-validated threshold needs at least 4 normal samples, there are {len(X)}: "
                 "give more, or use threshold='chi2'"
             )
-        self.__dict__.pop("moments_", None)
-        self._forget_threshold()
-        self._rows = X  # what partial_fit adds to
+        self._forget()
         if self.threshold == "conformal":
             proper, held_out = self._split(len(X))
             self.gaussians_ = self._fitted(X[proper], columns)
             self.calibrate(X[held_out])
-            return self
-        self.gaussians_ = self._fitted(X, columns)
-        if self.threshold == "chi2":
-            self._set_threshold(float(chi2_threshold(self.fpr, self._degrees_of_freedom())))
         else:
-            self.calibration_distances_ = self._held_out_distances(X, columns)
-            self._set_threshold(quantile_threshold(self.calibration_distances_, self.fpr))
+            self.gaussians_ = self._fitted(X, columns)
+            self._set_threshold(self._found_threshold(X, columns))
+        self._rows, self._rows_mean = X, column_means(X)  # what partial_fit adds to
         return self
+
+    def _found_threshold(self, X: NDArray, columns: Mapping[int | str, slice]) -> float:
+        if self.threshold == "chi2":
+            return float(chi2_threshold(self.fpr, self._degrees_of_freedom()))
+        self.calibration_distances_ = self._held_out_distances(X, columns)
+        return quantile_threshold(self.calibration_distances_, self.fpr)
 
     def partial_fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
         """Add normal samples to those seen by earlier calls, without keeping them.
 
-        The Gaussians are those of `fit` on all samples together. The chi-square threshold follows; the others
-        need held-out samples, so call `calibrate` with some when all is fitted. Each level needs a p x p
-        matrix of sums, and a subspace cannot be fitted this way.
+        The Gaussians are those of `fit` on all samples together; they are found when they are first needed.
+        The chi-square threshold follows; the others need held-out samples, so call `calibrate` with some when
+        all is fitted. Each level needs a p x p matrix of sums, and a subspace cannot be fitted this way.
+        After `fit`, the array that was given to it is read again.
 
         Parameters
         ----------
         X : (n, p) array
-            Features of normal samples; one is enough, but two in total are needed for a Gaussian.
+            Features of normal samples; one is enough, but a Gaussian needs at least three in all.
         y : ignored
             Here for scikit-learn's pipelines.
 
@@ -172,16 +174,20 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         -------
         GaussianDetector
             Itself.
+
+        Raises
+        ------
+        InputError
+            As in `fit`; what was seen before stays as it was.
         """
-        first = not hasattr(self, "gaussians_")
-        if first:
-            self._check_options()
-        X = self._validated(X, reset=first)
+        seen = {"_rows", "moments_", "gaussians_"} & self.__dict__.keys()
+        self._check_streaming()
+        X = self._validated(X, reset=not seen)
         parts = {level: Moments.from_data(X[:, where]) for level, where in self._columns().items()}
-        if first:
-            return self.fit_moments(parts)
-        seen = self._seen_moments()
-        return self.fit_moments({level: seen[level] + part for level, part in parts.items()})
+        if seen:
+            before = self._seen_moments()
+            parts = {level: before[level] + part for level, part in parts.items()}
+        return self.fit_moments(parts)
 
     def fit_moments(self, moments: Mapping[int | str, Moments]) -> Self:
         """Fit the Gaussians from the moments of each level, such as merged ones of many machines.
@@ -196,26 +202,33 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         GaussianDetector
             Itself; see `partial_fit` for the threshold.
         """
-        self._check_options()
-        self.__dict__.pop("_rows", None)
-        if self.reduce is not None:
-            raise InputError("a PCA or NPCA subspace cannot be fitted from moments: use fit, or reduce=None")
-        self.n_features_in_ = self._width() or next(iter(moments.values())).n_features
-        expected = self._columns()
+        self._check_streaming()
+        n_features = self._width() or next(iter(moments.values())).n_features
+        expected = gaussian_columns(self.levels, self.combine, n_features)
         if set(moments) != set(expected):
             raise InputError(f"moments are there for levels {list(moments)}, needed are {list(expected)}")
+        self._forget()
+        self.n_features_in_ = n_features
         self.moments_ = dict(moments)
-        self._forget_threshold()
-        if min(m.count for m in moments.values()) < 2:
-            self.gaussians_ = {}
-            return self
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        # What follows from streamed moments is found when it is first asked for, not after every batch.
+        if name in ("gaussians_", "threshold_", "offset_") and "moments_" in self.__dict__:
+            self._fit_streamed()
+            if name in self.__dict__:
+                return self.__dict__[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def _fit_streamed(self) -> None:
+        if "gaussians_" in self.__dict__:
+            return
         self.gaussians_ = {
             level: gaussian_from_components(components_from_moments(m), self.covariance)
-            for level, m in moments.items()
+            for level, m in self.moments_.items()
         }
         if self.threshold == "chi2":
             self._set_threshold(float(chi2_threshold(self.fpr, self._degrees_of_freedom())))
-        return self
 
     def calibrate(self, X: ArrayLike, fpr: float | None = None) -> Self:
         """Set the threshold from normal samples that the Gaussians were not fitted on (split-conformal).
@@ -253,8 +266,6 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self, "gaussians_")
         X = self._validated(X, reset=False)
-        if not self.gaussians_:
-            raise InputError("only one sample was seen: partial_fit needs at least 2 before it can score")
         columns = self._columns()
         return np.stack([g.mahalanobis(X[:, columns[level]]) for level, g in self.gaussians_.items()], axis=1)
 
@@ -323,7 +334,8 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_rows", None)  # a stored detector does not carry its training samples
+        for name in ("_rows", "_rows_mean"):
+            state.pop(name, None)  # a stored detector does not carry its training samples
         return state
 
     def _seen_moments(self) -> dict[int | str, Moments]:
@@ -333,6 +345,11 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
             raise InputError(
                 "a detector that was stored does not carry its training samples, so partial_fit cannot add "
                 "to them: fit again on all samples together"
+            )
+        if not np.array_equal(column_means(self._rows), self._rows_mean):
+            raise InputError(
+                "the array that was given to fit has been changed since, so partial_fit cannot add to it: "
+                "give fit a copy, or use partial_fit from the start"
             )
         return {level: Moments.from_data(self._rows[:, where]) for level, where in self._columns().items()}
 
@@ -355,11 +372,18 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         return matrix
 
     def _fitted(self, X: NDArray, columns: Mapping[int | str, slice]) -> dict[int | str, Gaussian]:
-        return {level: fit_gaussian(X[:, c], self.covariance, self.reduce) for level, c in columns.items()}
+        fitted = {}
+        for level, where in columns.items():
+            try:
+                fitted[level] = fit_gaussian(X[:, where], self.covariance, self.reduce)
+            except InputError as error:
+                raise InputError(f"level {level}: {error}" if len(columns) > 1 else str(error)) from error
+        return fitted
 
     def _split(self, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         if not 0 < self.calibration < 1:
             raise InputError(f"calibration is a share between 0 and 1, not {self.calibration!r}")
+        require_two_samples(count)
         proper, held_out = train_test_split(
             np.arange(count), test_size=self.calibration, random_state=self.random_state
         )
@@ -382,6 +406,11 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         self.threshold_ = threshold
         self.offset_ = -threshold
 
-    def _forget_threshold(self) -> None:
-        for name in ("threshold_", "offset_", "calibration_distances_"):
+    def _forget(self) -> None:
+        for name in ("threshold_", "offset_", "calibration_distances_", "gaussians_", "moments_", "_rows"):
             self.__dict__.pop(name, None)
+
+    def _check_streaming(self) -> None:
+        self._check_options()
+        if self.reduce is not None:
+            raise InputError("a PCA or NPCA subspace cannot be fitted from moments: use fit, or reduce=None")

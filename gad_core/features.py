@@ -5,6 +5,7 @@ A level's features are the global average of its map (method: Protocol).
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -369,7 +370,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         """Give what decides a cache entry besides the image: it holds all levels up to the deepest."""
         ignored = ("weights", "levels", "gad_core")
         recipe = {key: value for key, value in self.fingerprint().items() if key not in ignored}
-        return {**recipe, "depth": max(self.level_widths)}
+        # torch draws the random weights, and another version may draw others.
+        torch = importlib.metadata.version("torch") if self.weights == "random" else None
+        return {**recipe, "torch": torch, "depth": max(self.level_widths)}
 
     def _cache(self) -> FeatureCache | None:
         if self.cache is None:

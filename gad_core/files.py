@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from gad_core.errors import InputError
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -21,6 +23,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     ----------
     path : path-like
         The file to write or replace.
+
+    Raises
+    ------
+    InputError
+        If `path` is a folder, a device or a pipe.
 
     Yields
     ------
@@ -36,7 +43,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     ...     (Path(folder) / "note.txt").read_text()
     'whole'
     """
-    path = Path(path)
+    path = Path(path).resolve()  # a symbolic link stays, and what it points to is replaced
+    if path.exists() and not path.is_file():
+        raise InputError(f"cannot write {path}: it is no regular file; give the name of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
     try:

@@ -169,7 +169,6 @@ def gaussian_from_components(
     fitted: PrincipalComponents, covariance: Covariance = "ledoit_wolf", reduce: Reduce = None
 ) -> Gaussian:
     """Fit a Gaussian from principal components that are already there; see `fit_gaussian`."""
-    checked_covariance(covariance)
     if reduce is None and covariance in ("diagonal", "spherical"):
         return _uncorrelated(fitted.location, fitted.feature_variances, covariance)
     found = regularize(fitted, covariance, reduce)
@@ -218,6 +217,7 @@ def regularize(fitted: PrincipalComponents, covariance: Covariance, reduce: Redu
     Regularized
         Axes kept and the variances along and outside of them.
     """
+    checked_covariance(covariance)
     kept = selected_components(fitted.variances, reduce)
     variances, rank, p = fitted.variances[kept], len(fitted.variances), fitted.n_features
     undetermined = _undetermined(fitted, covariance, reduce)

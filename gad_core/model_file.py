@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save as to_safetensors
 
 import gad_core
@@ -43,7 +43,7 @@ def save_model(path: str | os.PathLike[str], detector: GaussianDetector, extract
     InputError
         If the detector is not fitted or the file cannot be written.
     """
-    if not hasattr(detector, "threshold_"):
+    if not hasattr(detector, "threshold_"):  # finds it, if it follows from streamed moments
         raise InputError("only a detector with Gaussians and a threshold can be saved: fit it first")
     tensors = _tensors(detector)
     stored = getattr(detector, "extractor_", None) if extractor is None else _described(extractor)
@@ -56,8 +56,8 @@ def save_model(path: str | os.PathLike[str], detector: GaussianDetector, extract
         "n_features_in": int(detector.n_features_in_),
         "threshold": float(detector.threshold_),
         "extractor": stored and stored["fingerprint"],
-        "sha256": _digest(tensors),
     }
+    metadata["sha256"] = _digest(tensors, metadata)
     content = to_safetensors(tensors, {"gad": json.dumps(metadata, sort_keys=True)})
     try:
         with replacing(path) as temporary:
@@ -141,7 +141,7 @@ def _described(extractor: Any) -> dict[str, Any]:
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
-    plain = dict(parameters)
+    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in parameters.items()}
     plain["levels"] = (
         {str(k): int(v) for k, v in parameters["levels"].items()} if parameters["levels"] else None
     )
@@ -162,21 +162,24 @@ def _read(path: Path) -> tuple[dict[str, NDArray], dict[str, Any]]:
                 )
             metadata = json.loads(text)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # damaged headers raise any of half a dozen types
         raise InputError(f"the model {path} is damaged or no model: fit and save it again") from error
+    if not isinstance(metadata, dict):
+        raise InputError(f"the model {path} is damaged or no model: fit and save it again")
     if metadata.get("format") != FORMAT:
         raise InputError(
             f"the model {path} has format {metadata.get('format')!r}; this version reads {FORMAT!r}"
         )
-    if metadata.get("sha256") != _digest(tensors):
+    if metadata.pop("sha256", None) != _digest(tensors, metadata):
         raise InputError(f"the model {path} is damaged (its checksum differs): fit and save it again")
     return tensors, metadata
 
 
-def _digest(tensors: Mapping[str, NDArray]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: Mapping[str, NDArray], metadata: Mapping[str, Any]) -> str:
+    """Hash all that a model file says: its tensors and the metadata besides the hash itself."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape};".encode())
         digest.update(tensors[name].tobytes())

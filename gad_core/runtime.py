@@ -111,8 +111,9 @@ def _full_precision() -> Iterator[None]:
 
 def whole_number(value: Any, name: str, least: int) -> int:
     """Return an integer parameter, or raise InputError if it is no whole number or too small."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    whole = not isinstance(value, bool) and hasattr(value, "__index__")
+    if not whole or not least <= value.__index__() < 2**63:
+        raise InputError(f"{name} must be a whole number of at least {least} and below 2**63, not {value!r}")
     return int(value)
 
 

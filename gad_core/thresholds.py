@@ -85,7 +85,10 @@ def chi2_p_values(distances: ArrayLike, degrees_of_freedom: ArrayLike) -> NDArra
 
 
 def quantile_threshold(distances: ArrayLike, fpr: float) -> float:
-    """Empirical quantile of held-out normal distances that leaves the share `fpr` above it.
+    """Quantile of held-out normal distances: the ceil((n + 1)(1 - fpr))-th smallest, or the largest.
+
+    The same order statistic as in `conformal_threshold`, so that verdicts and p-values agree; but the
+    Gaussians of the folds share training samples, so that the rate is approximate.
 
     Parameters
     ----------
@@ -102,8 +105,8 @@ def quantile_threshold(distances: ArrayLike, fpr: float) -> float:
     Warns
     -----
     UserWarning
-        If n distances cannot resolve the rate, ``fpr < 1 / (n + 1)``: the threshold is then close to the
-        largest of them, and the rate on new samples may be well above the chosen one.
+        If n distances cannot resolve the rate, ``fpr < 1 / (n + 1)``: the threshold is then the largest of
+        them, and the rate on new samples may be well above the chosen one.
     """
     distances = np.asarray(distances, dtype=np.float64)
     if len(distances) < samples_needed(fpr):
@@ -112,7 +115,7 @@ def quantile_threshold(distances: ArrayLike, fpr: float) -> float:
             f"at least {samples_needed(fpr)} are needed, the rate on new samples may be higher",
             stacklevel=2,
         )
-    return float(np.quantile(distances, 1 - fpr))
+    return float(np.sort(distances)[min(_rank(len(distances), fpr), len(distances)) - 1])
 
 
 def conformal_threshold(distances: ArrayLike, fpr: float) -> float:
@@ -149,9 +152,7 @@ def conformal_threshold(distances: ArrayLike, fpr: float) -> float:
             f"a conformal threshold at a false-positive rate of {fpr:g} needs at least {samples_needed(fpr)} "
             f"calibration samples, there are {n}: give more normal samples or a larger rate"
         )
-    # The small term keeps a product that is whole but for rounding from being rounded up.
-    rank = math.ceil((n + 1) * (1 - fpr) - 1e-9)
-    return float(distances[rank - 1])
+    return float(distances[_rank(n, fpr) - 1])
 
 
 def empirical_p_values(distances: ArrayLike, calibration: ArrayLike) -> NDArray[np.float64]:
@@ -173,6 +174,11 @@ def empirical_p_values(distances: ArrayLike, calibration: ArrayLike) -> NDArray[
     calibration = np.sort(np.asarray(calibration, dtype=np.float64))
     below = np.searchsorted(calibration, np.asarray(distances, dtype=np.float64), side="left")
     return (1 + len(calibration) - below) / (len(calibration) + 1)
+
+
+def _rank(count: int, fpr: float) -> int:
+    # The small term keeps a product that is whole but for rounding from being rounded up.
+    return math.ceil((count + 1) * (1 - fpr) - 1e-9)
 
 
 def samples_needed(fpr: float) -> int:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -256,7 +257,7 @@ def test_bad_requests_are_named(refused, root, tmp_path):
         ((*evaluate, "--category", "nut", "--weights", tmp_path / "w"), "no such weights file"),
         ((*evaluate, "--category", "nut", "--device", "warp"), 'device "warp" is not available'),
         ((*evaluate, "--category", "nut", "--json", "/proc/none/r.json"), "cannot write /proc/none/r.json"),
-        ((*evaluate, "--category", "nut", "--json", tmp_path), "it is a folder"),
+        ((*evaluate, "--category", "nut", "--json", tmp_path), "it is no regular file"),
         ((*fit, "--out", model, "--fpr", 5), "fpr is a fraction"),
         ((*fit, "--out", "/proc/none/m"), "cannot write /proc/none/m"),
         ((*fit, "--out", model, "--images", root), "not both"),
@@ -268,13 +269,71 @@ def test_bad_requests_are_named(refused, root, tmp_path):
         (("score", tmp_path / "none", root), "no such model"),
         (("score", model), "the following arguments are required: PATH"),
         (("sing",), "invalid choice: 'sing'"),
-        (("synthesize", root / "nut/train/good/000.png"), ""),
+        (("synthesize", root / "nut/train/good/000.png"), "is a file: name a folder"),
+        (("synthesize", "/proc/none"), "cannot write /proc/none"),
+        (("synthesize", root), "nut is not empty: choose another folder"),
+        ((*fit, "--seed", "9" * 23, "--out", model), "seed must be a whole number"),
+        ((*fit, "--out", model, "--json", model), "it is used twice"),
+        (("info", "--json", "/proc/none.json"), "cannot write /proc/none.json"),
+        ((*evaluate, "--category", "nut", "--folds", 99, "--json", tmp_path / "new/r.json"), "folds must be"),
         (("synthesize", tmp_path / "s", "--category", "unicorn"), "unicorn"),
         (("download", "unicorn", "--root", tmp_path), "unicorn"),
     ]
     for argv, message in cases:
         assert message in refused(*argv), argv
     assert not model.exists()
+    assert not (tmp_path / "new").exists()
+
+
+def test_results_never_replace_what_is_read(run, refused, root, tmp_path):
+    model, image = tmp_path / "m.safetensors", root / "nut/test/good/100.png"
+    run("fit", "--data", root, "--category", "nut", *NETWORK, "--out", model)
+    before = model.read_bytes()
+    for output in (model, image):
+        assert "it is used twice" in refused("score", model, image, "--csv", output, "--quiet")
+    assert model.read_bytes() == before
+
+
+def test_categories_and_settings_count_once(run, root):
+    status, out, _ = run(
+        "evaluate", "--data", root, "--category", "nut", "nut", *NETWORK, "--combine", "sum", "sum"
+    )
+    assert status == 0
+    assert len(out.splitlines()) == 2
+
+
+def test_names_that_no_terminal_can_show_are_written_as_they_are(run, root, tmp_path):
+    model, folder = tmp_path / "m.safetensors", tmp_path / "names"
+    run("fit", "--data", root, "--category", "nut", *NETWORK, "--out", model)
+    folder.mkdir()
+    name = os.fsdecode(b"b\xff.png")
+    picture(3).save(folder / "a.png")
+    (folder / "a.png").rename(folder / name)
+    status, _, _ = run("score", model, folder, "--csv", tmp_path / "s.csv", "--quiet")
+    assert status == 0
+    assert b"b\xff.png" in (tmp_path / "s.csv").read_bytes()
+
+
+def test_the_files_are_written_even_if_nobody_reads_the_output(root, tmp_path):
+    main(["fit", "--data", str(root), "--category", "nut", *NETWORK, "--out", str(tmp_path / "m")])
+    words = [sys.executable, "-m", "gad_core.cli", "score", str(tmp_path / "m"), str(root / "nut/test/good")]
+    reader, writer = os.pipe()
+    os.close(reader)  # as if piped into a program that has ended
+    done = subprocess.run([*words, "--quiet", "--csv", str(tmp_path / "s.csv")], stdout=writer, check=False)
+    os.close(writer)
+    assert done.returncode == 0
+    assert len((tmp_path / "s.csv").read_text().splitlines()) == 7
+
+
+def test_the_parsers_choices_are_the_librarys():
+    from typing import get_args
+
+    from gad_core.cli.parser import COVARIANCES, THRESHOLDS
+    from gad_core.detector import Threshold
+    from gad_core.gaussian import Covariance
+
+    assert get_args(Covariance) == COVARIANCES
+    assert get_args(Threshold) == THRESHOLDS
 
 
 def test_weights_without_the_needed_tensors(refused, root, tmp_path):

@@ -104,5 +104,7 @@ def test_impossible_evaluations_are_refused():
         training_folds(10, 11)
     with pytest.raises(InputError, match="same extractor"):
         list(evaluate_distances(X, X[:, :3], {1: 4}, [Setting("sum")]))
+    with pytest.raises(InputError, match="covariance must be one of"):
+        list(evaluate_distances(X, X, {1: 4}, [Setting("sum", None, "typo")]))
     with pytest.raises(InputError, match="combine must be one of sum, joint, 1"):
         list(evaluate_distances(X, X, {1: 4}, [Setting(7)]))

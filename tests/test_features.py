@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import gad_core
-from gad_core import features
+from gad_core import GaussianDetector, features
 from gad_core.backbones import build, get_backbone
 from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
@@ -346,3 +346,13 @@ def test_real_features_of_efficientnet_b4(shared, b4_weights):
     # Even four images are enough to tell a broken bottle from a fifth good one at level 7.
     distance = LedoitWolf().fit(X[:3, -272:].astype(np.float64)).mahalanobis(X[3:, -272:])
     assert distance[1] > 2 * distance[0]
+
+
+def test_extractor_and_detector_make_a_pipeline_on_paths(paths):
+    extractor = squeeze()
+    pipeline = make_pipeline(extractor, GaussianDetector(extractor.level_widths, threshold="chi2"))
+    X = extractor.transform(paths)
+    expected = GaussianDetector(extractor.level_widths, threshold="chi2").fit(X)
+    found = clone(pipeline).fit(paths)
+    np.testing.assert_array_equal(found.score_samples(paths), expected.score_samples(X))
+    np.testing.assert_array_equal(found.predict(paths), expected.predict(X))

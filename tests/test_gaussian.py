@@ -73,6 +73,16 @@ def test_ledoit_wolf_distance_is_invariant_under_rotation_shift_and_scale(seed, 
     )
 
 
+@pytest.mark.parametrize("covariance", ["ledoit_wolf", "empirical"])
+@pytest.mark.parametrize("reduce", [("pca", 0.9), ("npca", 0.9)])
+def test_a_mean_far_larger_than_the_spread_changes_nothing(covariance, reduce):
+    X, Y = data(20, 60), data(8, 60, seed=2)
+    far = fit_gaussian(X + 1e5, covariance, reduce)
+    assert far.degrees_of_freedom == fit_gaussian(X, covariance, reduce).degrees_of_freedom
+    expected = fit_gaussian(X, covariance, reduce).mahalanobis(Y)
+    np.testing.assert_allclose(far.mahalanobis(Y + 1e5), expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(("n", "p"), [(5, 40), (20, 60), (59, 60), (60, 60), (61, 60)])
 def test_thin_path_equals_dense_path(n, p):
     X, Y = data(n, p), data(8, p, seed=2)

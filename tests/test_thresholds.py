@@ -88,7 +88,7 @@ def test_too_few_samples_for_the_rate():
     with pytest.raises(InputError, match="needs at least 99 calibration samples, there are 50"):
         conformal_threshold(np.arange(50.0), 0.01)
     with pytest.warns(UserWarning, match="50 normal samples cannot resolve a false-positive rate of 0.01"):
-        assert quantile_threshold(np.arange(50.0), 0.01) == pytest.approx(np.quantile(np.arange(50.0), 0.99))
+        assert quantile_threshold(np.arange(50.0), 0.01) == 49.0
 
 
 @pytest.mark.parametrize("fpr", [0, 1, -0.1, 5, float("nan"), "5%", None])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
+import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,42 +43,58 @@ def parse_combine(text: str) -> Combine:
     raise InputError(f'"{text}" is no way to combine levels: write sum, joint, or the number of one level')
 
 
-def require_writable(*paths: Path | None) -> None:
-    """Raise InputError for a result file that could not be written, before hours are spent on its content."""
-    for path in paths:
-        if path is None:
-            continue
-        if path.is_dir():
-            raise InputError(f"cannot write {path}: it is a folder; give the name of a file")
-        try:
-            with replacing(path.with_name(f"{path.name}.check")):
-                raise _Writable
-        except _Writable:
-            continue
-        except OSError as error:
-            raise InputError(
-                f"cannot write {path}: {error.strerror}; choose a folder that you can write to"
-            ) from error
+def require_writable(*outputs: Path | None, inputs: Iterable[Path] = ()) -> None:
+    """Raise InputError for result files that cannot be written, before hours are spent on their content.
+
+    Parameters
+    ----------
+    *outputs : pathlib.Path or None
+        Files to write; None was not asked for. No two may be the same.
+    inputs : iterable of pathlib.Path
+        Files that are read and so must not be overwritten.
+    """
+    taken = {path.resolve() for path in inputs}
+    for path in (path for path in outputs if path is not None):
+        if path.resolve() in taken:
+            raise InputError(f"cannot write {path}: it is used twice; give each output a name of its own")
+        taken.add(path.resolve())
+        if path.exists() and not path.is_file():
+            raise InputError(f"cannot write {path}: it is no regular file; give the name of a file")
+        folder = path.resolve().parent
+        while not folder.exists():
+            folder = folder.parent
+        with writing(path), tempfile.TemporaryFile(dir=folder):
+            pass
 
 
-class _Writable(Exception):  # noqa: N818 - a signal, not an error: ends the trial before anything is left behind
-    pass
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an error of the system in the block into an InputError that names the file or folder to write."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"cannot write {path}: {reason}; choose a place that you can write to") from error
 
 
 def write_json(path: Path | None, content: Mapping[str, Any]) -> None:
     """Write results as JSON, if a file was asked for."""
     if path is not None:
-        with replacing(path) as temporary:
+        with writing(path), replacing(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_csv(path: Path | None, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write results as CSV with a header, if a file was asked for."""
-    if path is not None:
-        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+    if path is None:
+        return
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    with writing(path), replacing(path) as temporary:
+        # surrogateescape writes file names that are not UTF-8 as the bytes that they are.
+        temporary.write_bytes(text.getvalue().encode("utf-8", errors="surrogateescape"))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

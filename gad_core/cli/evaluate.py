@@ -25,21 +25,23 @@ def run(args: argparse.Namespace) -> None:
     require_writable(args.json)
     extractor = make_extractor(args)
     settings = settings_grid(
-        [checked_combine(extractor.level_widths, parse_combine(text)) for text in args.combine],
-        [parse_reduce(text) for text in args.reduce],
-        args.covariance,
+        dict.fromkeys(checked_combine(extractor.level_widths, parse_combine(t)) for t in args.combine),
+        dict.fromkeys(parse_reduce(text) for text in args.reduce),
+        dict.fromkeys(args.covariance),
     )
-    rows = []
-    for data in _datasets(args):
-        training_folds(len(data.train), args.folds)  # refuse before the images are read
+    datasets, rows, fingerprints = _datasets(args), [], {}
+    for data in datasets:
+        training_folds(len(data.train), args.folds)  # refuse before any image is read
+    for data in datasets:
         rows += _evaluate(data, extractor, settings, args.folds)
+        fingerprints[data.category] = extractor.fingerprint()
+    write_json(args.json, {"gad_core": gad_core.__version__, "results": rows, "extractors": fingerprints})
     _print(rows)
-    content = {"gad_core": gad_core.__version__, "extractor": extractor.fingerprint(), "results": rows}
-    write_json(args.json, content)
 
 
 def _datasets(args: argparse.Namespace) -> list[MVTecDataset]:
-    categories = args.category or (list_categories(args.data) if args.data.is_dir() else [""])
+    there = list_categories(args.data) if args.data.is_dir() else [""]
+    categories = dict.fromkeys(args.category) if args.category else there
     if not categories:
         raise InputError(f"no category in {args.data}: there must be folders with train/good")
     datasets = [MVTecDataset(args.data, category) for category in categories]

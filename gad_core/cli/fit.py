@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
         fpr=args.fpr,
         threshold=args.threshold,
     )
-    require_writable(args.out, args.json)
+    require_writable(args.out, args.json, inputs=paths)
     detector.fit(extractor.fit(paths).transform(paths))
     detector.save(args.out, extractor)
     print(

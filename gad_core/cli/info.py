@@ -11,7 +11,7 @@ from typing import Any
 import gad_core
 from gad_core.backbones import BACKBONES
 from gad_core.cache import default_cache_folder
-from gad_core.cli.common import print_table, write_json
+from gad_core.cli.common import print_table, require_writable, write_json
 from gad_core.weights import checkpoint_path
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pillow", "safetensors")
@@ -19,7 +19,9 @@ PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pillow", 
 
 def run(args: argparse.Namespace) -> None:
     """Print versions, folders and backbones."""
+    require_writable(args.json)
     facts = collect()
+    write_json(args.json, facts)
     for key in ("gad_core", "python", "data", "cache", "device", "threads"):
         print(f"{key:12} {facts[key]}")
     for name, version in facts["packages"].items():
@@ -38,14 +40,13 @@ def run(args: argparse.Namespace) -> None:
             for b in facts["backbones"]
         ],
     )
-    write_json(args.json, facts)
 
 
 def collect() -> dict[str, Any]:
     """Facts about this installation as plain JSON data."""
     from joblib import cpu_count
 
-    from gad_core.features import choose_device
+    from gad_core.runtime import choose_device
 
     return {
         "gad_core": gad_core.__version__,

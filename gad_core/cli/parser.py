@@ -148,12 +148,13 @@ def _add_synthesize(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("folder", metavar="FOLDER", type=Path)
     parser.add_argument("--category", nargs="+", metavar="C", help="categories (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--overwrite", action="store_true", help="replace categories that are there already")
     parser.add_argument("--size", type=int, default=256, help="pixels a side (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="show no progress bar")
 
 
 def _add_download(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "download", "Download MVTec AD (4.9 GB, non-commercial licence).")
+    parser = _command(commands, "download", "Download MVTec AD (5.3 GB, non-commercial licence).")
     parser.add_argument(
         "category", metavar="C", nargs="*", help="categories to unpack (default: all fifteen)"
     )

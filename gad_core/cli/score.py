@@ -16,11 +16,12 @@ from gad_core.model_file import load_model
 
 def run(args: argparse.Namespace) -> None:
     """Score every image and print one line for each."""
-    require_writable(args.csv, args.json)
     detector = load_model(args.model)
-    extractor = _extractor(detector, args)
     paths = _images(args.paths)
-    rows = score_rows(detector, extractor, paths)
+    require_writable(args.csv, args.json, inputs=[args.model, *paths])
+    rows = score_rows(detector, _extractor(detector, args), paths)
+    write_csv(args.csv, rows)
+    write_json(args.json, {"model": str(args.model), "results": rows})
     print_table(
         ("path", "distance", "p_value", "threshold", "anomalous"),
         [
@@ -29,8 +30,6 @@ def run(args: argparse.Namespace) -> None:
             for row in rows
         ],
     )  # fmt: skip
-    write_csv(args.csv, rows)
-    write_json(args.json, {"model": str(args.model), "results": rows})
 
 
 def score_rows(
@@ -38,17 +37,16 @@ def score_rows(
 ) -> list[dict[str, Any]]:
     """Give path, distance, p-value, threshold and verdict of each image."""
     X = extractor.transform(paths)
+    distances, p_values = detector.mahalanobis(X), detector.p_values(X)
     return [
         {
             "path": str(path),
             "distance": float(distance),
             "p_value": float(p_value),
             "threshold": float(detector.threshold_),
-            "anomalous": bool(verdict == -1),
+            "anomalous": bool(distance > detector.threshold_),
         }
-        for path, distance, p_value, verdict in zip(
-            paths, detector.mahalanobis(X), detector.p_values(X), detector.predict(X), strict=True
-        )
+        for path, distance, p_value in zip(paths, distances, p_values, strict=True)
     ]
 
 

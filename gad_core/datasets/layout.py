@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -88,8 +89,13 @@ class MVTecDataset:
         if not (folder / "train" / NORMAL).is_dir():
             raise InputError(f"{folder} has no folder train/{NORMAL}: put the normal training images there")
         self.train = _split(folder, [folder / "train" / NORMAL])
-        tests = sorted(p for p in (folder / "test").glob("*") if p.is_dir() and not p.name.startswith("."))
-        self.test = _split(folder, tests)
+
+    @cached_property
+    def test(self) -> Split:
+        """The test images; looked for when first asked for, because a fit does not need them."""
+        folder = self.root / self.category
+        found = (folder / "test").glob("*")
+        return _split(folder, sorted(p for p in found if p.is_dir() and not p.name.startswith(".")))
 
     def __repr__(self) -> str:
         sizes = f"{len(self.train)} train, {len(self.test)} test"
@@ -98,7 +104,8 @@ class MVTecDataset:
 
 def list_categories(root: str | os.PathLike[str]) -> list[str]:
     """Names of the folders below `root` that have a ``train/good``, sorted."""
-    return sorted(p.parent.parent.name for p in Path(root).glob(f"*/train/{NORMAL}") if p.is_dir())
+    found = (p.parent.parent.name for p in Path(root).glob(f"*/train/{NORMAL}") if p.is_dir())
+    return sorted(name for name in found if not name.startswith("."))
 
 
 def _split(folder: Path, sources: list[Path]) -> Split:

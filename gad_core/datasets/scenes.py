@@ -17,6 +17,7 @@ from gad_core.errors import InputError
 Recipe = Callable[[np.random.Generator, int, str | None, np.random.Generator], Surface]
 Blemish = Callable[[Surface, np.random.Generator], None]
 
+LARGEST_SIZE = 4096
 SMALLEST_SIZE = 64
 # Two pictures differ visibly where one channel differs by this many of 255 levels.
 _VISIBLE = 5
@@ -168,8 +169,8 @@ def category_named(name: str) -> Category:
 
 
 def check_size(size: int) -> None:
-    """Refuse a picture too small to show its defects."""
-    if not isinstance(size, int | np.integer) or size < SMALLEST_SIZE:
+    """Refuse a picture too small to show its defects, or too large for the memory."""
+    if not isinstance(size, int | np.integer) or not SMALLEST_SIZE <= size <= LARGEST_SIZE:
         raise InputError(
-            f"a synthetic picture cannot be {size!r} pixels wide: ask for {SMALLEST_SIZE} or more"
+            f"a synthetic picture cannot be {size!r} pixels wide: ask for {SMALLEST_SIZE} to {LARGEST_SIZE}"
         )

@@ -159,5 +159,5 @@ def _check_request(
         folder = root / name
         if not overwrite and folder.exists() and any(folder.iterdir()):
             raise InputError(
-                f"{folder} is not empty: choose another folder, or replace it with overwrite=True"
+                f"{folder} is not empty: choose another folder, or replace it (overwrite=True, --overwrite)"
             )
