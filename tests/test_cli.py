@@ -270,7 +270,7 @@ def test_bad_requests_are_named(refused, root, tmp_path):
         (("score", model), "the following arguments are required: PATH"),
         (("sing",), "invalid choice: 'sing'"),
         (("synthesize", root / "nut/train/good/000.png"), "is a file: name a folder"),
-        (("synthesize", "/proc/none"), "cannot write /proc/none"),
+        (("synthesize", "/proc/none", "--quiet"), "cannot write /proc/none"),
         (("synthesize", root), "nut is not empty: choose another folder"),
         ((*fit, "--seed", "9" * 23, "--out", model), "seed must be a whole number"),
         ((*fit, "--out", model, "--json", model), "it is used twice"),
