@@ -73,7 +73,8 @@ def _case(name: str, depth: int, paths: list[Path], pixels: int) -> Comparison:
 
     expected = usual()
     error = np.max(np.abs(ours() - expected)) / np.max(np.abs(expected))
-    assert error < 1e-4, f"{name}: features differ by {error:.1e}"
+    # Of a resized image up to three pixels, exactly between two values, are rounded the other way.
+    assert error < (1e-5 if pixels == size else 1e-3), f"{name}: features differ by {error:.1e}"
     return compare(f"{name} 1-{depth}, {size} px, from {pixels} px PNG", usual, ours, target=1, pairs=3)
 
 
