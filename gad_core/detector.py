@@ -135,8 +135,7 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         if self.threshold == "cross_validated" and 1 < len(X) < 4:
             # Fewer leave two samples for a fold's fit, from which Ledoit-Wolf cannot estimate a shrinkage.
             raise InputError(
-                f"a cross-validated threshold needs at least 4 normal samples, there are {len(X)}: "
-                "give more, or use threshold='chi2'"
+                f"a cross-validated threshold needs at least 4 normal samples, there are {len(X)}: give more"
             )
         self._forget()
         if self.threshold == "conformal":

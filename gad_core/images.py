@@ -69,6 +69,10 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
         for path in entries
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
     ]
+    if not found and any(path.is_dir() for path in entries):
+        raise InputError(
+            f"{folder} has no image itself, and subfolders are not searched: give the folder of the images"
+        )
     if not found:
         raise InputError(f"{folder} has no image ({', '.join(IMAGE_SUFFIXES)}); check the path")
     return found

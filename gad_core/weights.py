@@ -151,8 +151,9 @@ def _download(name: str, path: Path, digest: str) -> None:
         fetch(URL + name, path, digest, description=name)
     except (InputError, OSError) as error:
         raise InputError(
-            f"the ImageNet weights {name} could not be had ({error}); give a local safetensors or state-dict "
-            "file with --weights FILE, or take a random network with --weights random"
+            f"the ImageNet weights {name} could not be had: give a local safetensors or state-dict file with "
+            "--weights FILE, or try things out on an untrained network with --weights random. The cause: "
+            f"{error}"
         ) from error
 
 

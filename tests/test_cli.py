@@ -261,6 +261,12 @@ def test_bad_requests_are_named(refused, root, tmp_path):
         ((*fit, "--out", model, "--fpr", 5), "fpr is a fraction"),
         ((*fit, "--out", "/proc/none/m"), "cannot write /proc/none/m"),
         ((*fit, "--out", model, "--images", root), "not both"),
+        (("fit", "--data", root, *NETWORK, "--out", model), "--category is missing; in"),
+        (("fit", "--images", root, *NETWORK, "--out", model), "subfolders are not searched"),
+        (
+            ("fit", "--data", root / "nut", "--category", "nut", *NETWORK, "--out", model),
+            "is a category itself",
+        ),
         (("fit", *NETWORK, "--out", model), "give --images FOLDER, or --data ROOT and --category C"),
         (
             (*fit, "--out", model, "--threshold", "conformal"),

@@ -181,7 +181,7 @@ def test_a_failed_download_says_what_else_there_is(torch_home, monkeypatch, erro
         raise error
 
     monkeypatch.setattr(download, "fetch", fetch)
-    pattern = r"resnet18-f37072fd\.pth .*no route.*--weights FILE.*--weights random"
+    pattern = r"resnet18-f37072fd\.pth .*--weights FILE.*--weights random.*no route"
     with pytest.raises(InputError, match=pattern):
         resolve_weights("imagenet", RESNET)
     assert not torch_home.exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gad_core.cli.common import make_extractor, parse_combine, require_writable, write_json
 from gad_core.components import parse_reduce
-from gad_core.datasets.layout import MVTecDataset
+from gad_core.datasets.layout import MVTecDataset, list_categories
 from gad_core.detector import GaussianDetector
 from gad_core.errors import InputError
 from gad_core.images import list_images
@@ -49,6 +49,9 @@ def _normal_images(args: argparse.Namespace) -> list[Path]:
         if args.category is not None:
             raise InputError("give either --images FOLDER or --data ROOT --category C, not both")
         return list_images(args.images)
+    if args.data is not None and args.category is None:
+        there = ", ".join(list_categories(args.data)) or "no folder with train/good"
+        raise InputError(f"--category is missing; in {args.data} there is: {there}")
     if args.data is None or args.category is None:
         raise InputError("no normal images: give --images FOLDER, or --data ROOT and --category C")
     return list(MVTecDataset(args.data, args.category).train.paths)

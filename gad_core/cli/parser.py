@@ -49,7 +49,8 @@ def _later(module: str) -> Callable[[argparse.Namespace], None]:
 
 
 def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    first = text.split(". ")[0].removesuffix(".") + "."
+    command: argparse.ArgumentParser = commands.add_parser(name, help=first, description=text)
     command.set_defaults(run=_later(name))
     return command
 
@@ -68,7 +69,9 @@ def _add_data(parser: argparse.ArgumentParser, required: bool) -> None:
 
 def _add_extraction(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("features")
-    group.add_argument("--backbone", default="efficientnet_b4", help="network (default: %(default)s)")
+    group.add_argument(
+        "--backbone", default="efficientnet_b4", help="network (default: %(default)s); gad info lists them"
+    )
     group.add_argument(
         "--weights",
         default="imagenet",
@@ -103,7 +106,13 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         "--folds", type=int, default=0, help="0: fit on all of train/good; 5: the paper's folds"
     )
     group.add_argument("--combine", nargs="+", default=["sum"], metavar="K", help="sum, joint, or a level")
-    group.add_argument("--reduce", nargs="+", default=["none"], metavar="R", help="none, pca:T or npca:T")
+    group.add_argument(
+        "--reduce",
+        nargs="+",
+        default=["none"],
+        metavar="R",
+        help="none, or a subspace: pca:T, npca:T with a share of variance 0 < T < 1",
+    )
     group.add_argument(
         "--covariance", nargs="+", default=["ledoit_wolf"], choices=COVARIANCES, help=", ".join(COVARIANCES),
         metavar="S",
@@ -122,18 +131,37 @@ def _add_fit(commands: argparse._SubParsersAction) -> None:
     _add_extraction(parser)
     group = parser.add_argument_group("detector")
     group.add_argument("--combine", default="sum", metavar="K", help="sum (default), joint, or a level")
-    group.add_argument("--reduce", default="none", metavar="R", help="none (default), pca:T or npca:T")
-    group.add_argument("--covariance", default="ledoit_wolf", choices=COVARIANCES)
+    group.add_argument(
+        "--reduce",
+        default="none",
+        metavar="R",
+        help="none (default), or a subspace: pca:T, npca:T with a share of variance 0 < T < 1",
+    )
+    group.add_argument(
+        "--covariance", default="ledoit_wolf", choices=COVARIANCES, help="default: %(default)s"
+    )
     group.add_argument(
         "--fpr", type=float, default=0.05, help="false-positive rate, a fraction (default: 0.05)"
     )
-    group.add_argument("--threshold", default="cross_validated", choices=THRESHOLDS, help="how it is found")
+    group.add_argument(
+        "--threshold",
+        default="cross_validated",
+        choices=THRESHOLDS,
+        help="default: %(default)s; conformal has a guarantee, chi2 needs many more images than features",
+    )
     parser.add_argument("--out", metavar="MODEL", type=Path, required=True, help="file to write")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write a summary as JSON")
 
 
 def _add_score(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "score", "Score images with a fitted detector.")
+    parser = _command(
+        commands,
+        "score",
+        "Score images with a fitted detector. Each line gives the "
+        "distance to the normal images; the p-value, which is the share of held-out normal images at "
+        "least as far away and never below 1 / (their number + 1); the model's threshold; and whether "
+        "the distance is above it.",
+    )
     parser.add_argument("model", metavar="MODEL", type=Path, help="file that gad fit wrote")
     parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="images or folders of images")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="also write the results as CSV")

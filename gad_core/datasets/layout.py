@@ -83,6 +83,10 @@ class MVTecDataset:
         if not self.root.is_dir():
             raise InputError(f"no such folder: {self.root}; give the folder that holds the categories")
         folder = self.root / category
+        if not folder.is_dir() and (self.root / "train" / NORMAL).is_dir():
+            raise InputError(
+                f"{self.root} is a category itself: give the folder above it, {self.root.parent}"
+            )
         if not folder.is_dir():
             there = ", ".join(list_categories(self.root)) or "no folder with train/good"
             raise InputError(f"no category {category!r} in {self.root}; there is: {there}")
