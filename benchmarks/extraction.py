@@ -61,11 +61,12 @@ def _case(name: str, depth: int, paths: list[Path], pixels: int) -> Comparison:
     weights = SHARED_WEIGHTS / "efficientnet_b4_levels1-7.safetensors"
     given = weights if name == "efficientnet_b4" and weights.is_file() else None
     size = get_backbone(name).input_size
+    fresh = _uncalibrated(name, depth)
 
     def ours() -> np.ndarray:
         extractor = FeatureExtractor(name, given or "random", range(1, depth + 1), progress=False)
         if given is None:  # calibration is a cost that the plain way does not have
-            extractor.set_calibration(_uncalibrated(name, depth))
+            extractor.set_calibration(fresh)
         return extractor.transform(paths)
 
     def usual() -> np.ndarray:
