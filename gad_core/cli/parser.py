@@ -55,7 +55,7 @@ def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argp
     return command
 
 
-def _add_data(parser: argparse.ArgumentParser, required: bool) -> None:
+def _add_data(parser: argparse._ActionsContainer, required: bool) -> None:
     default = os.environ.get("GAD_DATA")
     parser.add_argument(
         "--data",
@@ -123,7 +123,7 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
 def _add_fit(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "fit", "Fit a detector to normal images and write it to a file.")
     source = parser.add_argument_group("normal images: a category of a data set, or any folder")
-    _add_data(source, required=False)  # type: ignore[arg-type]  # groups share add_argument
+    _add_data(source, required=False)
     source.add_argument("--category", metavar="C", help="category in ROOT; its train/good is used")
     source.add_argument(
         "--images", metavar="FOLDER", type=Path, help="folder of normal images, no labels needed"
