@@ -1,16 +1,18 @@
 """The networks: which there are, their levels and widths, and how they are built up to a level.
 
-Levels count from 1, as in the paper. Names of parameters are torchvision's, so its weights fit.
+Levels count from 1, as in the paper. Names of parameters are torchvision's, so its weights fit; the embedded
+network has its own.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from gad_core.embedded_network import INPUT_SIZE, WIDTHS, embedded_network
 from gad_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,18 +29,20 @@ class Backbone:
     Parameters
     ----------
     name : str
-        torchvision's name of the network.
+        torchvision's name of the network, or "embedded" for the one that ships with the package.
     input_size : int
         Side of the square input image in pixels.
     widths : tuple of int
         Number of channels of each level's map, from level 1.
     stages : tuple of tuple of str
-        For each level, torchvision's names of the modules that lead to it from the level before.
+        For each level, the names of the modules that lead to it from the level before.
     checkpoint : str
-        File name of torchvision's ImageNet weights (IMAGENET1K_V1); it ends in the first eight digits of
-        the file's sha256.
+        File name of the pretrained weights. For torchvision's (IMAGENET1K_V1) it ends in the first eight
+        digits of the file's sha256; those of the embedded network lie in the package.
     batch_norm : bool
         Whether the network normalises with running statistics, which random weights must be calibrated for.
+    pretrained : {"imagenet", "embedded"}
+        Which pretrained weights there are.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Backbone:
     stages: tuple[tuple[str, ...], ...]
     checkpoint: str
     batch_norm: bool = True
+    pretrained: Literal["imagenet", "embedded"] = "imagenet"
 
     @property
     def checkpoint_sha256(self) -> str:
@@ -199,19 +204,27 @@ def build(backbone: Backbone, depth: int, seed: int | None = None) -> nn.Module:
         1 to `depth`, each (b, c, h, w).
     """
     import torch
-    import torchvision
 
     backbone.checked_levels(depth)
-    builder = getattr(torchvision.models, backbone.name)
+    builder = _builder(backbone)
     if seed is None:
         with torch.device("meta"):
-            network = builder(weights=None)
+            network = builder()
     else:
         # The CPU generator alone is seeded and restored: torch.manual_seed would reach those of accelerators.
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(seed)
-            network = builder(weights=None)
+            network = builder()
     return _chain_class()(network, backbone.stages[:depth]).eval().requires_grad_(False)
+
+
+def _builder(backbone: Backbone) -> Callable[[], nn.Module]:
+    """Give the function that draws a whole network."""
+    if backbone.pretrained == "embedded":
+        return embedded_network
+    import torchvision
+
+    return functools.partial(getattr(torchvision.models, backbone.name), weights=None)
 
 
 @functools.cache
@@ -305,6 +318,16 @@ BACKBONES: dict[str, Backbone] = {
             _features(0, 1, 3, 5, 7),
             "convnext_tiny-983f1562.pth",
             batch_norm=False,
+        ),
+        # Small, quick, and its weights ship with the package: see training/.
+        Backbone(
+            "embedded",
+            INPUT_SIZE,
+            WIDTHS,
+            _features(*range(len(WIDTHS))),
+            "embedded.safetensors",
+            batch_norm=False,
+            pretrained="embedded",
         ),
     )
 }

@@ -1,0 +1,93 @@
+"""The network of the embedded backbone: a small residual network in plain torch.
+
+Five levels with the strides of EfficientNet-B4's levels 3 to 7, from which it was distilled (see `training/`).
+All convolutions are dense 3 x 3 ones (5 x 5 in the stem), which a CPU computes near the rate of a matrix product;
+depthwise ones, which save multiplications, do not.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+INPUT_SIZE = 380
+STEM_WIDTH = 16
+WIDTHS = (32, 64, 128, 128, 256)
+"""Number of channels of each level."""
+STRIDES = (2, 2, 2, 1, 2)
+"""Step of each level's first convolution; the stem before level 1 has another 2."""
+BLOCKS = (1, 1, 1, 2, 1)
+"""Number of residual blocks of each level."""
+
+
+def embedded_network(normalise: bool = False) -> nn.Module:
+    """Build the network with freshly drawn parameters.
+
+    Parameters
+    ----------
+    normalise : bool
+        Put a batch norm behind each convolution, for training; `training.export` folds them into the
+        convolutions, so that the network in use has none.
+
+    Returns
+    -------
+    torch.nn.Module
+        With one module ``features``, a sequence of the five levels; level k's map is the output of
+        ``features[k - 1]``.
+    """
+    return _classes()["network"](normalise)
+
+
+@functools.cache
+def _classes() -> dict[str, Any]:
+    """Give the classes; made on first use, so that this module imports without torch."""
+    from torch import Tensor, nn
+
+    def convolution(inputs: int, outputs: int, kernel: int, stride: int, normalise: bool) -> nn.Sequential:
+        layers: list[nn.Module] = [
+            nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=not normalise)
+        ]
+        nn.init.kaiming_normal_(layers[0].weight, nonlinearity="relu")
+        if normalise:
+            layers.append(nn.BatchNorm2d(outputs))
+        else:
+            nn.init.zeros_(layers[0].bias)
+        return nn.Sequential(*layers)
+
+    class Residual(nn.Module):
+        """Two convolutions whose result is added to their input."""
+
+        def __init__(self, width: int, normalise: bool) -> None:
+            super().__init__()
+            self.first = convolution(width, width, 3, 1, normalise)
+            self.second = convolution(width, width, 3, 1, normalise)
+            self.relu = nn.ReLU(inplace=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.relu(x + self.second(self.relu(self.first(x))))
+
+    class Network(nn.Module):
+        """A stem and five levels."""
+
+        def __init__(self, normalise: bool) -> None:
+            super().__init__()
+            levels, inputs = [], 3
+            for level, (width, stride, blocks) in enumerate(zip(WIDTHS, STRIDES, BLOCKS, strict=True)):
+                layers: list[nn.Module] = []
+                if level == 0:
+                    layers += [convolution(3, STEM_WIDTH, 5, 2, normalise), nn.ReLU(inplace=True)]
+                    inputs = STEM_WIDTH
+                if stride > 1 or width != inputs:
+                    layers += [convolution(inputs, width, 3, stride, normalise), nn.ReLU(inplace=True)]
+                layers += [Residual(width, normalise) for _ in range(blocks)]
+                levels.append(nn.Sequential(*layers))
+                inputs = width
+            self.features = nn.Sequential(*levels)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.features(images)
+
+    return {"network": Network}

@@ -1,0 +1,66 @@
+"""Batches of pictures with what is to be learned of them, in an order that the seed and the step decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.pictures import CHUNK, chunks
+
+HELD_OUT = 1000
+"""Pictures at the end that no one trains on, for the validation loss."""
+
+
+class Examples:
+    """Pictures and targets on disk as one long table.
+
+    Parameters
+    ----------
+    pictures : pathlib.Path
+        Folder of pictures.
+    targets : pathlib.Path or None
+        Folder of targets; None gives the styles as labels.
+    styles : int
+        Number of styles.
+    """
+
+    def __init__(self, pictures: Path, targets: Path | None, styles: int) -> None:
+        self.pictures, self.styles = list(chunks(pictures)), styles
+        self.targets = None if targets is None else list(chunks(targets))
+        if self.targets is not None and len(self.targets) != len(self.pictures):
+            raise ValueError("there are not as many files of targets as of pictures: make the targets first")
+
+    def __len__(self) -> int:
+        return CHUNK * len(self.pictures)
+
+    def take(self, index: NDArray[np.int64]) -> tuple[NDArray[np.uint8], Tensor]:
+        """Pictures (b, s, s, 3) and targets (b, D) float32, or styles (b,), of the given rows."""
+        where = [divmod(int(i), CHUNK) for i in index]
+        images = np.stack([self.pictures[chunk][row] for chunk, row in where])
+        if self.targets is None:
+            return images, torch.from_numpy(index % self.styles)
+        rows = np.stack([self.targets[chunk][row] for chunk, row in where])
+        return images, torch.from_numpy(rows).float()
+
+
+def training_order(count: int, batch: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Give the rows of one batch after the other, without end: a new permutation each epoch."""
+    epoch = 0
+    while True:
+        order = np.random.default_rng((seed, epoch)).permutation(count)
+        for start in range(0, count - batch + 1, batch):
+            yield order[start : start + batch]
+        epoch += 1
+
+
+def augmented(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Flip pictures and shift them by up to an eighth, the rest of the picture repeated; for classification."""
+    flipped = np.where(rng.random(len(images))[:, None, None, None] < 0.5, images[:, :, ::-1], images)
+    reach = images.shape[1] // 8
+    shifts = rng.integers(-reach, reach + 1, (len(images), 2))
+    return np.stack([np.roll(image, shift, (0, 1)) for image, shift in zip(flipped, shifts, strict=True)])

@@ -1,0 +1,67 @@
+"""The training pictures on disk: drawn once, in parallel, in files that are whole or not there."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from gad_core.files import replacing
+from training.procedural.pictures import SIZE, picture
+
+CHUNK = 500
+"""Pictures in a file."""
+
+
+def styles_of(index: NDArray[np.int64], styles: int) -> NDArray[np.int64]:
+    """Style of the pictures of the given numbers: neighbours are of different styles."""
+    return index % styles
+
+
+def chunk_path(folder: Path, chunk: int) -> Path:
+    """File of a chunk of pictures."""
+    return folder / f"{chunk:05d}.npy"
+
+
+def draw_pictures(folder: Path, count: int, styles: int, seed: int, processes: int) -> None:
+    """Draw all pictures that are not there yet.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Gets files of `CHUNK` pictures, (CHUNK, SIZE, SIZE, 3) uint8.
+    count : int
+        Number of pictures, a multiple of `CHUNK`.
+    styles : int
+        Number of styles; picture i is instance ``i // styles`` of style ``i % styles``.
+    seed : int
+        Of the generator.
+    processes : int
+        How many to draw with at a time.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [c for c in range(count // CHUNK) if not chunk_path(folder, c).is_file()]
+    draw = partial(_draw_chunk, folder=folder, styles=styles, seed=seed)
+    with multiprocessing.Pool(processes) as pool:
+        for _ in tqdm(pool.imap_unordered(draw, missing), total=len(missing), desc="pictures", unit="chunk"):
+            pass
+
+
+def _draw_chunk(chunk: int, folder: Path, styles: int, seed: int) -> None:
+    pictures = np.empty((CHUNK, SIZE, SIZE, 3), dtype=np.uint8)
+    for row in range(CHUNK):
+        instance, style = divmod(chunk * CHUNK + row, styles)
+        pictures[row] = picture(style, instance, seed=seed)
+    with replacing(chunk_path(folder, chunk)) as temporary, temporary.open("wb") as file:
+        np.save(file, pictures)
+
+
+def chunks(folder: Path) -> Iterator[NDArray]:
+    """Give the files of a folder in order, mapped into memory."""
+    for path in sorted(folder.glob("[0-9]*.npy")):
+        yield np.load(path, mmap_mode="r")
