@@ -95,7 +95,7 @@ def extract(backbone: str, weights: Path | None, size: int, depth: int, paths: S
 def plain_network(backbone: str, weights: Path | None, depth: int):
     """Build torchvision's model cut after a level, in torch's default memory layout."""
     from gad_core.backbones import build, get_backbone
-    from gad_core.weights import load_weights
+    from gad_core.checkpoint import load_weights
 
     network = build(get_backbone(backbone), depth, seed=None if weights else 0)
     if weights:

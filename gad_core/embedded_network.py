@@ -1,8 +1,8 @@
 """The network of the embedded backbone: a small residual network in plain torch.
 
-Five levels with the strides of EfficientNet-B4's levels 3 to 7, from which it was distilled (see `training/`).
-All convolutions are dense 3 x 3 ones (5 x 5 in the stem), which a CPU computes near the rate of a matrix product;
-depthwise ones, which save multiplications, do not.
+Five levels with the strides of EfficientNet-B4's levels 3 to 7, which it was taught to imitate (`training/`).
+All convolutions are dense ones, which a CPU computes near the rate of a matrix product; depthwise ones, which
+save multiplications, run far below it.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from gad_core.runtime import (
     pooled,
     whole_number,
 )
-from gad_core.weights import WeightsFile, resolve_weights
+from gad_core.weights import NAMED, Weights, WeightsFile, named_weights, resolve_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,8 +56,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     ----------
     backbone : str
         A name in `gad_core.backbones.BACKBONES`.
-    weights : {"imagenet", "random"} or path-like
-        torchvision's ImageNet weights (downloaded once), random weights, or a safetensors or state-dict file.
+    weights : {"imagenet", "embedded", "random"}, path-like or None
+        torchvision's ImageNet weights (downloaded once), those of the backbone "embedded" (they ship with the
+        package), random ones, or a safetensors or state-dict file. None: the backbone's own pretrained ones.
     levels : int, iterable of int, or None
         Levels in ascending order, from 1; None for all that the network has.
     size : int or None
@@ -99,7 +100,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     def __init__(
         self,
         backbone: str = "efficientnet_b4",
-        weights: str | os.PathLike[str] = "imagenet",
+        weights: Weights = None,
         levels: Levels = None,
         *,
         size: int | None = None,
@@ -125,7 +126,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         fingerprint: Mapping[str, Any],
         *,
         calibration: Calibration | None = None,
-        weights: str | os.PathLike[str] | None = None,
+        weights: Weights = None,
         **options: Any,
     ) -> FeatureExtractor:
         """Make the extractor of the features that a model was fitted with.
@@ -136,8 +137,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             From `fingerprint`.
         calibration : mapping or None
             The ``calibration_`` of the extractor that it came from, if it had one.
-        weights : {"imagenet", "random"}, path-like or None
-            As in the constructor; None takes those of the fingerprint: the same file, if it is still there.
+        weights : {"imagenet", "embedded", "random"}, path-like or None
+            As in the constructor, but None takes those of the fingerprint: the same file, if it is there.
         **options
             ``device``, ``batch_size``, ``cache`` and ``progress``.
 
@@ -311,10 +312,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             weights, version of gad_core. `require_same_features` compares two of them.
         """
         file, calibration = self._weights_file(), self._calibration()
-        named = self.weights in ("imagenet", "random")
+        weights = named_weights(self.weights, get_backbone(self.backbone))
         return {
             "backbone": self.backbone,
-            "weights": str(self.weights) if named else str(Path(self.weights).resolve()),
+            "weights": str(weights) if weights in NAMED else str(Path(weights).resolve()),
             "weights_sha256": None if file is None else file.sha256,
             "levels": list(self.level_widths),
             "size": self.input_size,
@@ -351,7 +352,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return self.calibration_
 
     def _weights_file(self) -> WeightsFile | None:
-        key = (self.backbone, str(self.weights))
+        key = (self.backbone, self.weights if self.weights is None else str(self.weights))
         if self._file is None or self._file[0] != key or not self._file[1].is_unchanged():
             file = resolve_weights(self.weights, get_backbone(self.backbone))
             self._file = None if file is None else (key, file)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gad_core.errors import InputError
+from gad_core.weights import NAMED
 
 _REMEDIES = {
     "backbone": "use the same network (--backbone)",
@@ -90,7 +91,7 @@ def fitted_weights(fingerprint: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        "imagenet", "random", or the path of a file that is there.
+        "imagenet", "embedded", "random", or the path of a file that is there.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def fitted_weights(fingerprint: Mapping[str, Any]) -> str:
         If the file was moved or deleted.
     """
     weights = str(fingerprint["weights"])
-    if weights not in ("imagenet", "random") and not Path(weights).is_file():
+    if weights not in NAMED and not Path(weights).is_file():
         raise InputError(
             f"the weights file that the model was fitted with was moved or deleted: {weights} (sha256 "
             f"{_shown(fingerprint['weights_sha256'])}); say where it is with --weights"

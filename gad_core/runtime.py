@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gad_core.backbones import Backbone, build
+from gad_core.checkpoint import batch_norms, load_weights
 from gad_core.errors import InputError
 from gad_core.images import MEAN, STD
-from gad_core.weights import WeightsFile, batch_norms, load_weights
+from gad_core.weights import WeightsFile
 
 if TYPE_CHECKING:
     import torch

@@ -1,25 +1,29 @@
-"""Weights of a network: where they come from, which file it is exactly, and how they get into the network."""
+"""Weights of a network: where they come from, and which file it is exactly."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from gad_core.backbones import Backbone
 from gad_core.errors import InputError
 from gad_core.files import sha256
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+from gad_core.manifest import DATA, shipped_file
 
 URL = "https://download.pytorch.org/models/"
 """Where torchvision's weights files are published."""
 
-MISSING_SHOWN = 3
-"""How many missing tensors an error message names."""
+EMBEDDED = "weights/embedded.safetensors"
+"""The embedded network's weights among the shipped files."""
+
+Weights = str | os.PathLike[str] | None
+"""The name of weights, the path of a file, or None for the backbone's own pretrained ones."""
+
+NAMED = ("imagenet", "embedded", "random")
+"""Weights that are known by a name."""
+
+_CHOICES = '"imagenet", "embedded", "random", or a safetensors or state-dict file'
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def checkpoint_path(backbone: Backbone) -> Path:
-    """Path at which torch keeps a network's downloaded ImageNet weights, there or not; needs no torch.
+    """Path of a network's pretrained weights, there or not; needs no torch.
 
     Parameters
     ----------
@@ -72,21 +76,25 @@ def checkpoint_path(backbone: Backbone) -> Path:
     Returns
     -------
     pathlib.Path
-        In ``hub/checkpoints`` of ``$TORCH_HOME``, else of ``$XDG_CACHE_HOME/torch``, else of
-        ``~/.cache/torch``: the folder of ``torch.hub``.
+        ImageNet weights lie where torch keeps downloads: in ``hub/checkpoints`` of ``$TORCH_HOME``, else of
+        ``$XDG_CACHE_HOME/torch``, else of ``~/.cache/torch``. Those of the embedded network ship with the
+        package.
     """
+    if backbone.pretrained == "embedded":
+        return DATA / EMBEDDED
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("TORCH_HOME", Path(cache, "torch"))
     return Path(home).expanduser() / "hub" / "checkpoints" / backbone.checkpoint
 
 
-def resolve_weights(weights: str | os.PathLike[str], backbone: Backbone) -> WeightsFile | None:
+def resolve_weights(weights: Weights, backbone: Backbone) -> WeightsFile | None:
     """Find the file of weights, downloading ImageNet weights that are not there yet.
 
     Parameters
     ----------
-    weights : {"imagenet", "random"} or path-like
-        torchvision's IMAGENET1K_V1 weights, none, or those of a file.
+    weights : {"imagenet", "embedded", "random"}, path-like or None
+        torchvision's IMAGENET1K_V1 weights, those that ship with the package, none, or those of a file. None
+        stands for the backbone's own pretrained ones.
     backbone : Backbone
         The network they are for.
 
@@ -98,20 +106,52 @@ def resolve_weights(weights: str | os.PathLike[str], backbone: Backbone) -> Weig
     Raises
     ------
     InputError
-        If the file is missing or damaged, or cannot be downloaded.
+        If the file is missing or damaged, or cannot be downloaded, or the network has no such weights.
     """
-    if not isinstance(weights, str | os.PathLike):
-        raise InputError(f'weights must be "imagenet", "random" or the path of a file, not {weights!r}')
+    weights = named_weights(weights, backbone)
     if weights == "random":
         return None
     if weights == "imagenet":
         return imagenet_weights(backbone)
+    if weights == "embedded":
+        return WeightsFile.hashed(shipped_file(EMBEDDED))
     path = Path(weights)
     if not path.is_file():
-        raise InputError(
-            f'{path}: no such weights file; give "imagenet", "random" or a safetensors or state-dict file'
-        )
+        raise InputError(f"{path}: no such weights file; give one of {_CHOICES}")
     return WeightsFile.hashed(path)
+
+
+def named_weights(weights: Weights, backbone: Backbone) -> str | os.PathLike[str]:
+    """Name the weights that are meant, checked against those that the backbone has.
+
+    Parameters
+    ----------
+    weights : {"imagenet", "embedded", "random"}, path-like or None
+        As in `resolve_weights`.
+    backbone : Backbone
+        The network they are for.
+
+    Returns
+    -------
+    str or path-like
+        One of the three names, or the path.
+
+    Raises
+    ------
+    InputError
+        If the network has no pretrained weights of that name.
+    """
+    if weights is None:
+        return backbone.pretrained
+    if not isinstance(weights, str | os.PathLike):
+        raise InputError(f"weights must be one of {_CHOICES}, not {weights!r}")
+    if weights in ("imagenet", "embedded") and weights != backbone.pretrained:
+        other = ' (backbone="embedded", --backbone embedded)' if weights == "embedded" else ""
+        raise InputError(
+            f"there are no {weights} weights of the backbone {backbone.name}: leave the weights out for its "
+            f"own, which are called {backbone.pretrained}, or choose another backbone{other}"
+        )
+    return weights
 
 
 def imagenet_weights(backbone: Backbone) -> WeightsFile:
@@ -152,147 +192,6 @@ def _download(name: str, path: Path, digest: str) -> None:
     except (InputError, OSError) as error:
         raise InputError(
             f"the ImageNet weights {name} could not be had: give a local safetensors or state-dict file with "
-            "--weights FILE, or try things out on an untrained network with --weights random. The cause: "
-            f"{error}"
+            "--weights FILE, or choose the small network that ships with the package, --backbone embedded. "
+            f"The cause: {error}"
         ) from error
-
-
-def load_weights(network: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Give a network the weights of a file.
-
-    Tensors that the network does not have are ignored; floating-point tensors become float32. The metadata
-    key ``bn_eps`` of a safetensors file overrides the epsilon of every batch norm.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Its parameters are replaced, so they may be without storage.
-    path : path-like
-        A safetensors file or a torch state dict (loaded with ``weights_only=True``), in torchvision's names.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged or foreign, or a tensor that the network needs is missing or of another shape.
-    """
-    path = Path(path)
-    expected = network.state_dict()
-    tensors, metadata = read_tensors(path, expected)
-    eps = _batch_norm_epsilon(metadata, path)  # before anything is changed
-    state = _fitting(expected, tensors, path)
-    network.load_state_dict(state, strict=True, assign=True)
-    network.requires_grad_(False)
-    if eps is not None:
-        for module in batch_norms(network).values():
-            module.eps = eps
-
-
-def read_tensors(path: Path, names: Iterable[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the tensors of the given names, as far as the file has them, and its metadata.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A safetensors file or a torch state dict; which of them is seen from its content.
-    names : iterable of str
-        The tensors that are wanted.
-
-    Returns
-    -------
-    tensors : dict of str to torch.Tensor
-        The wanted tensors that are there, on the CPU.
-    metadata : dict of str to str
-        Of a safetensors file; else empty.
-
-    Raises
-    ------
-    InputError
-        If the file is neither, or damaged.
-    """
-    try:
-        with path.open("rb") as file:
-            is_safetensors = file.read(9)[8:] == b"{"
-        return (_read_safetensors if is_safetensors else _read_state_dict)(path, set(names))
-    except Exception as error:  # the two readers raise a dozen types on damaged or foreign files
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"{path} is no readable safetensors file or state dict ({reason}); check or fetch it again"
-        ) from error
-
-
-def _read_safetensors(path: Path, names: set[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        # Cloned: the tensors are views of the mapped file, which may be replaced while they are in use.
-        tensors = {name: file.get_tensor(name).clone() for name in names.intersection(file.keys())}
-        return tensors, file.metadata() or {}
-
-
-def _read_state_dict(path: Path, names: set[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    import torch
-
-    with path.open("rb") as file:  # a file, because of a path torch believes the suffix
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    if not isinstance(content, Mapping):
-        raise TypeError(f"it holds a {type(content).__name__}, not a dictionary of tensors")
-    return {n: v for n, v in content.items() if n in names and isinstance(v, torch.Tensor)}, {}
-
-
-def _fitting(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Check the tensors found against those expected, and convert them to the expected types."""
-    import torch
-
-    # How many batches a batch norm has seen matters in training only, so files may leave it out.
-    counters = {name for name in expected if name.endswith("num_batches_tracked")}
-    missing = [name for name in expected if name not in found and name not in counters]
-    if missing:
-        shown = ", ".join(missing[:MISSING_SHOWN]) + (", ..." if len(missing) > MISSING_SHOWN else "")
-        raise InputError(
-            f"{path} lacks {len(missing)} of the {len(expected) - len(counters)} tensors that this network "
-            f"and these levels need ({shown}); give weights of this network in torchvision's names, or ask "
-            "for fewer levels"
-        )
-    state = {name: torch.zeros((), dtype=torch.long) for name in counters}
-    for name in expected.keys() - counters:
-        shape, tensor = tuple(expected[name].shape), found[name]
-        if tuple(tensor.shape) != shape or not tensor.is_floating_point():
-            raise InputError(
-                f"{path}: tensor {name} is {tuple(tensor.shape)} of {tensor.dtype}, and this network needs "
-                f"{shape} of a floating-point type; give weights of this network"
-            )
-        state[name] = tensor.detach().to(torch.float32)
-    return state
-
-
-def _batch_norm_epsilon(metadata: Mapping[str, str], path: Path) -> float | None:
-    if "bn_eps" not in metadata:
-        return None
-    try:
-        eps = float(metadata["bn_eps"])
-    except ValueError:
-        eps = -1.0
-    if not 0 < eps < 1:
-        raise InputError(
-            f"{path}: the metadata key bn_eps is {metadata['bn_eps']!r}, which is no number between 0 and 1; "
-            "write the file again"
-        )
-    return eps
-
-
-def batch_norms(network: nn.Module) -> dict[str, Any]:
-    """Find the batch-norm layers of a network.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        The network.
-
-    Returns
-    -------
-    dict of str to torch.nn.BatchNorm2d
-        Each layer by its name.
-    """
-    from torch import nn
-
-    return {name: module for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}

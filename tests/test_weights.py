@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gad_core import weights
 from gad_core.backbones import build, get_backbone
+from gad_core.checkpoint import batch_norms, load_weights
 from gad_core.errors import InputError
-from gad_core.weights import checkpoint_path, load_weights, resolve_weights
+from gad_core.weights import checkpoint_path, resolve_weights
 
 RESNET = get_backbone("resnet18")
 
@@ -62,7 +62,7 @@ def test_other_precisions_become_float32(tmp_path, state, dtype):
 
 def test_metadata_overrides_the_epsilon(tmp_path, state):
     save_file(state, tmp_path / "w.safetensors", metadata={"bn_eps": "1e-3"})
-    norms = weights.batch_norms(loaded(tmp_path / "w.safetensors")).values()
+    norms = batch_norms(loaded(tmp_path / "w.safetensors")).values()
     assert {norm.eps for norm in norms} == {1e-3}
     for bad in ("0", "nan", "small"):
         save_file(state, tmp_path / "w.safetensors", metadata={"bn_eps": bad})
@@ -112,7 +112,7 @@ def test_a_failed_load_leaves_the_epsilon(tmp_path, state):
     network = build(RESNET, 3)
     with pytest.raises(InputError, match="lacks"):
         load_weights(network, tmp_path / "w.safetensors")
-    assert {norm.eps for norm in weights.batch_norms(network).values()} == {1e-5}
+    assert {norm.eps for norm in batch_norms(network).values()} == {1e-5}
 
 
 def test_checkpoint_path_is_that_of_torch_hub(tmp_path, monkeypatch):
@@ -200,6 +200,6 @@ def test_given_weights_of_efficientnet_b4(b4_weights):
     load_weights(network, b4_weights)
     header = b4_weights.read_bytes()
     metadata = json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])["__metadata__"]
-    assert {norm.eps for norm in weights.batch_norms(network).values()} == {float(metadata["bn_eps"])}
+    assert {norm.eps for norm in batch_norms(network).values()} == {float(metadata["bn_eps"])}
     with pytest.raises(InputError, match=r"lacks .*features\.7\."):
         load_weights(build(get_backbone("efficientnet_b4"), 8), b4_weights)

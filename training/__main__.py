@@ -1,7 +1,7 @@
 """Make the weights of the embedded backbone: pictures, targets, training, export, comparison.
 
-``python -m training all`` does everything, in this order; each step continues what a killed run left, and can be
-called alone. On two CPU cores everything together takes less than two hours; a GPU is used when there is one.
+``python -m training all`` does all but the comparison, in this order; each step continues what a killed run
+left, and can be called alone. On two CPU cores it takes less than two hours; a GPU is used when there is one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def _pictures(args: argparse.Namespace) -> None:
 def _targets(args: argparse.Namespace) -> None:
     if args.route == "distil":
         folder = Path(args.folder)
-        compute_targets(folder / "pictures", folder / "targets", Path(args.teacher), choose_device(args.device))
+        compute_targets(
+            folder / "pictures", folder / "targets", Path(args.teacher), choose_device(args.device)
+        )
 
 
 def _train(args: argparse.Namespace) -> None:

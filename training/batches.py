@@ -59,7 +59,7 @@ def training_order(count: int, batch: int, seed: int) -> Iterator[NDArray[np.int
 
 
 def augmented(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Flip pictures and shift them by up to an eighth, the rest of the picture repeated; for classification."""
+    """Flip pictures and roll them by up to an eighth, for classification."""
     flipped = np.where(rng.random(len(images))[:, None, None, None] < 0.5, images[:, :, ::-1], images)
     reach = images.shape[1] // 8
     shifts = rng.integers(-reach, reach + 1, (len(images), 2))

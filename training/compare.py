@@ -1,4 +1,4 @@
-"""How well detectors on given weights tell anomalies from normal images: the table that choices are made by."""
+"""How well detectors on given weights tell anomalies from normal images: what choices are made by."""
 
 from __future__ import annotations
 
@@ -28,4 +28,8 @@ def compare(weights: Sequence[Path], root: Path, categories: Sequence[str] | Non
     print("weights".ljust(40), *(f"{name[:10]:>10}" for name in names), f"{'mean':>10}")
     for path in weights:
         row = [100 * joint_auroc("embedded", path, MVTecDataset(root, name)) for name in names]
-        print(f"{path.parent.name}/{path.name}".ljust(40), *(f"{v:10.2f}" for v in (*row, np.mean(row))), flush=True)
+        print(
+            f"{path.parent.name}/{path.name}".ljust(40),
+            *(f"{v:10.2f}" for v in (*row, np.mean(row))),
+            flush=True,
+        )

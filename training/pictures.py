@@ -18,11 +18,6 @@ CHUNK = 500
 """Pictures in a file."""
 
 
-def styles_of(index: NDArray[np.int64], styles: int) -> NDArray[np.int64]:
-    """Style of the pictures of the given numbers: neighbours are of different styles."""
-    return index % styles
-
-
 def chunk_path(folder: Path, chunk: int) -> Path:
     """File of a chunk of pictures."""
     return folder / f"{chunk:05d}.npy"
@@ -62,6 +57,7 @@ def _draw_chunk(chunk: int, folder: Path, styles: int, seed: int) -> None:
 
 
 def chunks(folder: Path) -> Iterator[NDArray]:
-    """Give the files of a folder in order, mapped into memory."""
-    for path in sorted(folder.glob("[0-9]*.npy")):
-        yield np.load(path, mmap_mode="r")
+    """Give the files of a folder in order, mapped into memory; FileNotFoundError if there is none."""
+    there = len(list(folder.glob("[0-9]*.npy")))
+    for chunk in range(max(there, 1)):
+        yield np.load(chunk_path(folder, chunk), mmap_mode="r")

@@ -18,7 +18,7 @@ POOLED_WEIGHT = 2.0
 
 
 def level_maps(network: nn.Module, images: Tensor) -> list[Tensor]:
-    """Maps of all levels of the student."""
+    """Compute the maps of all levels of the student."""
     maps, x = [], images
     for level in network.features:  # type: ignore[union-attr]
         x = level(x)

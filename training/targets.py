@@ -65,7 +65,9 @@ def compute_targets(pictures: Path, folder: Path, weights: Path, device: torch.d
     backbone = get_backbone(TEACHER)
     teacher = load_network(backbone, max(TEACHER_LEVELS), WeightsFile.hashed(weights), 0, None, device)
     missing = [
-        (chunk, images) for chunk, images in enumerate(chunks(pictures)) if not chunk_path(folder, chunk).is_file()
+        (chunk, images)
+        for chunk, images in enumerate(chunks(pictures))
+        if not chunk_path(folder, chunk).is_file()
     ]
     for chunk, images in tqdm(missing, desc="targets", unit="chunk"):
         rows = np.concatenate(

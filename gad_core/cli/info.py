@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"{name:12} {version}")
     print()
     print_table(
-        ("backbone", "levels", "pixels", "features", "ImageNet weights"),
+        ("backbone", "levels", "pixels", "features", "weights"),
         [
             (
                 b["name"],

@@ -74,8 +74,8 @@ def _add_extraction(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--weights",
-        default="imagenet",
-        help="imagenet (downloaded once), random, or a safetensors or state-dict file (default: %(default)s)",
+        help="imagenet (downloaded once), embedded (ships with the package), random, or a safetensors or "
+        "state-dict file (default: the backbone's own pretrained ones)",
     )
     group.add_argument("--levels", help="such as 1-7 or 3,5,7 (default: all levels of the network)")
     group.add_argument("--seed", type=int, default=0, help="of random weights (default: %(default)s)")

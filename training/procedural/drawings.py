@@ -38,7 +38,9 @@ def dead_leaves(style: Generator, rng: Generator, size: int) -> Picture:
             x, y = centres[i]
             paint.ellipse((x - across, y - down, x + across, y + down), fill=fill)
         else:
-            outline = centres[i] + radii[i] * np.stack([np.cos(steps + turns[i]), np.sin(steps + turns[i])], 1)
+            outline = centres[i] + radii[i] * np.stack(
+                [np.cos(steps + turns[i]), np.sin(steps + turns[i])], 1
+            )
             paint.polygon(outline.ravel().tolist(), fill=fill)
     return np.asarray(picture.reduce(2), dtype=np.float32) / 255
 
@@ -75,6 +77,8 @@ def printed(style: Generator, rng: Generator, size: int) -> tuple[NDArray[np.flo
                 start = np.degrees(turn)
                 paint.arc((x, y, x + reach, y + reach), start, start + 200, fill=ink, width=width)
             else:
-                paint.rectangle((x, y, x + reach, y + reach * rng.uniform(0.05, 0.8)), outline=ink, width=width)
+                paint.rectangle(
+                    (x, y, x + reach, y + reach * rng.uniform(0.05, 0.8)), outline=ink, width=width
+                )
     reduced = np.asarray(picture.reduce(2), dtype=np.float32) / 255
     return reduced[..., :3], reduced[..., 3]

@@ -1,8 +1,8 @@
 """Scalar fields over the picture: noise families, cells, waves, tilings and iterated function systems.
 
-A field is a float32 array of shape (H, W) with mean about 0 and standard deviation about 1, unless its
-docstring says otherwise. A function draws its *style*, what all pictures of a kind have in common, from `style`
-and the rest from `rng`; what it draws from `style` never depends on `rng`.
+A field is a float32 array of shape (H, W) with mean 0 and standard deviation 1. A function draws its *style*,
+what all pictures of a kind have in common, from `style` and the rest from `rng`; what it draws from `style`
+never depends on `rng`.
 """
 
 from __future__ import annotations
@@ -88,7 +88,10 @@ def rings(style: Generator, rng: Generator, x: Field, y: Field) -> Field:
     frequency, arms = log_uniform(style, 2, 30), int(style.integers(-4, 5))
     squeeze, reach = style.uniform(0.4, 1), style.uniform(0, 0.08)
     x, y = warped(rng, x, y, reach, 3)
-    x, y = x - np.float32(rng.uniform(-0.8, 0.8)), (y - np.float32(rng.uniform(-0.8, 0.8))) * np.float32(squeeze)
+    x, y = (
+        x - np.float32(rng.uniform(-0.8, 0.8)),
+        (y - np.float32(rng.uniform(-0.8, 0.8))) * np.float32(squeeze),
+    )
     radius, angle = np.sqrt(x * x + y * y), np.arctan2(y, x)
     phase = radius * np.float32(np.pi * frequency) + angle * np.float32(arms)
     return standardised(np.sin(phase + np.float32(rng.uniform(0, 6))))
@@ -164,7 +167,7 @@ def waves(style: Generator, rng: Generator, x: Field, y: Field) -> Field:
 
 
 def tiling(style: Generator, rng: Generator, x: Field, y: Field) -> Field:
-    """A motif in every cell of a grid: bricks, dots, tiles, mesh, knitwear, with a tone for each cell."""
+    """Repeat a motif in every cell of a grid, in tones of its own: bricks, dots, mesh, knitwear."""
     count, aspect = log_uniform(style, 3, 30), log_uniform(style, 0.4, 2.5)
     shift, motif = style.choice([0.0, 0.5, 0.33]), style.integers(0, 5)
     fill, soft, variety = style.uniform(0.25, 0.48), log_uniform(style, 0.01, 0.2), style.uniform(0, 0.6)

@@ -42,7 +42,9 @@ def any_field(style: Generator, rng: Generator, x: Field, y: Field) -> Field:
     return FIELDS[name](style, rng, x, y)
 
 
-def material(style: Generator, rng: Generator, x: Field, y: Field, calm: bool) -> tuple[Picture, Field, float]:
+def material(
+    style: Generator, rng: Generator, x: Field, y: Field, calm: bool
+) -> tuple[Picture, Field, float]:
     """Draw a material.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gad_core.datasets.drawing import Field, Surface, cover, grid, posed, smooth_noise, step
+from gad_core.datasets.drawing import Surface, cover, grid, posed, smooth_noise, step
 from training.procedural.camera import photograph
 from training.procedural.drawings import dead_leaves, printed
 from training.procedural.fields import Generator, log_uniform
@@ -42,7 +42,7 @@ def picture(style: int, instance: int, size: int = SIZE, seed: int = 0) -> NDArr
     """
     kind = np.random.default_rng((seed, style))
     rng = np.random.default_rng((seed, style, instance))
-    compose = kind.choice(np.array([texture, objects, arrangement, leaves, label]), p=[0.26, 0.3, 0.16, 0.14, 0.14])
+    compose = COMPOSITIONS[kind.choice(len(COMPOSITIONS), p=SHARES)]
     surface = compose(kind, rng, size)
     if kind.random() < 0.3:
         _blemish(surface, kind, rng)
@@ -108,7 +108,9 @@ def arrangement(style: Generator, rng: Generator, size: int) -> Surface:
     x, y = posed(*grid(size), style.uniform(0, np.pi) + rng.normal(0, 0.1), *rng.normal(0, 0.1, 2))
     u, v = (x + 2) * np.float32(count / 2), (y + 2) * np.float32(count / 2)
     column, row = np.floor(u).astype(np.intp), np.floor(v).astype(np.intp)
-    draws = rng.normal(0, 1, (4, int(row.max()) + 1, int(column.max()) + 1)).astype(np.float32)[:, row, column]
+    draws = rng.normal(0, 1, (4, int(row.max()) + 1, int(column.max()) + 1)).astype(np.float32)[
+        :, row, column
+    ]
     a = u - column - np.float32(0.5) - np.clip(np.float32(wobble * 0.3) * draws[0], -0.2, 0.2)
     b = v - row - np.float32(0.5) - np.clip(np.float32(wobble * 0.3) * draws[1], -0.2, 0.2)
     turn = draws[2] * np.float32(0.05 if aligned else 2)
@@ -161,3 +163,7 @@ def _blemish(surface: Surface, style: Generator, rng: Generator) -> None:
         bend = y + np.float32(0.06) * smooth_noise(rng, size, 2)
         where = step(np.abs(bend), 0.02, 0.005) * step(np.abs(x), 0.8, 0.5)
     surface.lay(where * np.float32(strength), colour, surface.height - 0.01 * where, 0.1)
+
+
+COMPOSITIONS = (texture, objects, arrangement, leaves, label)
+SHARES = (0.26, 0.3, 0.16, 0.14, 0.14)

@@ -1,7 +1,7 @@
 """Silhouettes with a relief: polygons, stars, gears, blobs, capsules, rings and turned solids.
 
-Each function returns the signed distance to the outline (negative inside, roughly a distance) and the height of
-the solid above the ground, both in half picture widths, for coordinates centred on the shape.
+Each function returns the signed distance, roughly, to the outline (negative inside) and the height of the
+solid above the ground, both in half picture widths, for coordinates centred on the shape.
 """
 
 from __future__ import annotations
