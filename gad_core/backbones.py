@@ -124,43 +124,6 @@ def _as_tuple(levels: int | Iterable[int]) -> tuple[int, ...]:
     return tuple(int(level) for level in asked)
 
 
-def parse_levels(text: str) -> tuple[int, ...]:
-    """Read the command line's form of levels: numbers and ranges between commas.
-
-    Parameters
-    ----------
-    text : str
-        Such as ``"7"``, ``"1-7"`` or ``"1,3,5-7"``.
-
-    Returns
-    -------
-    tuple of int
-        The levels in ascending order.
-
-    Raises
-    ------
-    InputError
-        If the text has another form, or a level occurs twice.
-
-    Examples
-    --------
-    >>> parse_levels("1,3,5-7")
-    (1, 3, 5, 6, 7)
-    """
-    levels: list[int] = []
-    for part in text.split(","):
-        first, dash, last = (word.strip() for word in part.partition("-"))
-        ends = (first, last if dash else first)
-        if not all(end.isascii() and end.isdigit() and len(end) < 5 for end in ends):
-            raise InputError(f'levels "{text}" are not understood: write them as 7, 1-7 or 1,3,5-7')
-        levels.extend(range(int(ends[0]), int(ends[1]) + 1))
-    if not levels or len(set(levels)) < len(levels):
-        raise InputError(
-            f'levels "{text}" name {"a level twice" if levels else "none"}: write 7, 1-7 or 1,3,5-7'
-        )
-    return tuple(sorted(levels))
-
-
 def get_backbone(name: str) -> Backbone:
     """Look a network up by its name.
 

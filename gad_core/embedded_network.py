@@ -47,15 +47,12 @@ def _classes() -> dict[str, Any]:
     from torch import Tensor, nn
 
     def convolution(inputs: int, outputs: int, kernel: int, stride: int, normalise: bool) -> nn.Sequential:
-        layers: list[nn.Module] = [
-            nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=not normalise)
-        ]
-        nn.init.kaiming_normal_(layers[0].weight, nonlinearity="relu")
-        if normalise:
-            layers.append(nn.BatchNorm2d(outputs))
-        else:
-            nn.init.zeros_(layers[0].bias)
-        return nn.Sequential(*layers)
+        conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=not normalise)
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        if conv.bias is None:
+            return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+        nn.init.zeros_(conv.bias)
+        return nn.Sequential(conv)
 
     class Residual(nn.Module):
         """Two convolutions whose result is added to their input."""

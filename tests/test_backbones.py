@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision import models
 
-from gad_core.backbones import BACKBONES, build, get_backbone, parse_levels
+from gad_core.backbones import BACKBONES, build, get_backbone
 from gad_core.errors import InputError
+from gad_core.levels import parse_levels
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -10,10 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.pictures import CHUNK, chunks
-
-HELD_OUT = 1000
-"""Pictures at the end that no one trains on, for the validation loss."""
+from training.pictures import chunks
 
 
 class Examples:
@@ -36,11 +33,16 @@ class Examples:
             raise ValueError("there are not as many files of targets as of pictures: make the targets first")
 
     def __len__(self) -> int:
-        return CHUNK * len(self.pictures)
+        return self.chunk_length * len(self.pictures)
+
+    @property
+    def chunk_length(self) -> int:
+        """Number of pictures in a file."""
+        return len(self.pictures[0])
 
     def take(self, index: NDArray[np.int64]) -> tuple[NDArray[np.uint8], Tensor]:
         """Pictures (b, s, s, 3) and targets (b, D) float32, or styles (b,), of the given rows."""
-        where = [divmod(int(i), CHUNK) for i in index]
+        where = [divmod(int(i), self.chunk_length) for i in index]
         images = np.stack([self.pictures[chunk][row] for chunk, row in where])
         if self.targets is None:
             return images, torch.from_numpy(index % self.styles)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from gad_core.files import replacing
 from gad_core.runtime import normalised
-from training.batches import HELD_OUT, Examples, augmented, training_order
+from training.batches import Examples, augmented, training_order
 from training.plot import write_plot
 
 WARM_UP = 100
@@ -38,6 +38,8 @@ class Plan:
         Of the parameters and of the order of the pictures.
     save_every : int
         Steps between checkpoints.
+    held_out : int
+        Pictures at the end that are not trained on, for the validation loss.
     """
 
     steps: int = 3000
@@ -45,7 +47,8 @@ class Plan:
     rate: float = 3e-3
     decay: float = 0.01
     seed: int = 0
-    save_every: int = 200
+    save_every: int = 250
+    held_out: int = 1000
 
 
 def learning_rate(step: int, plan: Plan) -> float:
@@ -62,7 +65,7 @@ def train(model: nn.Module, examples: Examples, plan: Plan, folder: Path, device
     model : torch.nn.Module
         Gives a loss and details for normalised pictures and targets; drawn after ``torch.manual_seed``.
     examples : Examples
-        What to learn from; the last `HELD_OUT` pictures are for validation only.
+        What to learn from.
     plan : Plan
         How to train.
     folder : pathlib.Path
@@ -73,14 +76,14 @@ def train(model: nn.Module, examples: Examples, plan: Plan, folder: Path, device
     model.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=plan.rate, weight_decay=plan.decay)
     log = _resume(model, optimiser, folder, plan)
-    order = training_order(len(examples) - HELD_OUT, plan.batch, plan.seed)
+    order = training_order(len(examples) - plan.held_out, plan.batch, plan.seed)
     with tqdm(total=plan.steps, initial=len(log), desc=folder.name, unit="step", mininterval=10) as bar:
         for step, index in enumerate(itertools.islice(order, len(log), plan.steps), start=len(log)):
             log.append(_update(model, optimiser, examples, index, step, plan, device))
             bar.update()
             bar.set_postfix(loss=f"{np.mean([row['loss'] for row in log[-50:]]):.4f}", refresh=False)
             if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
-                log[-1]["validation"] = validation_loss(model, examples, device)
+                log[-1]["validation"] = validation_loss(model, examples, plan.held_out, device)
                 _save(model, optimiser, log, folder)
 
 
@@ -110,12 +113,12 @@ def _update(
 
 
 @torch.no_grad()
-def validation_loss(model: nn.Module, examples: Examples, device: torch.device) -> float:
-    """Mean loss on the pictures held out."""
+def validation_loss(model: nn.Module, examples: Examples, held_out: int, device: torch.device) -> float:
+    """Mean loss on the last `held_out` pictures, in batches of nearly equal size."""
     model.eval()
-    held_out = np.arange(len(examples) - HELD_OUT, len(examples)).reshape(-1, 50)
+    rows = np.arange(len(examples) - held_out, len(examples))
     losses = []
-    for index in held_out:
+    for index in np.array_split(rows, -(-held_out // 50)):
         images, targets = examples.take(index)
         losses.append(model(normalised(images, device), targets.to(device))[0].item())
     return float(np.mean(losses))

@@ -23,35 +23,49 @@ def chunk_path(folder: Path, chunk: int) -> Path:
     return folder / f"{chunk:05d}.npy"
 
 
-def draw_pictures(folder: Path, count: int, styles: int, seed: int, processes: int) -> None:
+def draw_pictures(
+    folder: Path,
+    count: int,
+    styles: int,
+    seed: int,
+    processes: int,
+    *,
+    chunk_length: int = CHUNK,
+    size: int = SIZE,
+) -> None:
     """Draw all pictures that are not there yet.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Gets files of `CHUNK` pictures, (CHUNK, SIZE, SIZE, 3) uint8.
+        Gets files of pictures, (chunk_length, size, size, 3) uint8.
     count : int
-        Number of pictures, a multiple of `CHUNK`.
+        Number of pictures, a multiple of `chunk_length`.
     styles : int
         Number of styles; picture i is instance ``i // styles`` of style ``i % styles``.
     seed : int
         Of the generator.
     processes : int
         How many to draw with at a time.
+    chunk_length, size : int
+        Pictures in a file, and their edge length in pixels.
     """
+    if count % chunk_length:
+        raise ValueError(f"{count} pictures do not fill files of {chunk_length}: choose a multiple of it")
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [c for c in range(count // CHUNK) if not chunk_path(folder, c).is_file()]
-    draw = partial(_draw_chunk, folder=folder, styles=styles, seed=seed)
-    with multiprocessing.Pool(processes) as pool:
+    missing = [c for c in range(count // chunk_length) if not chunk_path(folder, c).is_file()]
+    draw = partial(_draw_chunk, folder=folder, styles=styles, seed=seed, chunk_length=chunk_length, size=size)
+    # Not forked: torch's threads do not survive a fork.
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for _ in tqdm(pool.imap_unordered(draw, missing), total=len(missing), desc="pictures", unit="chunk"):
             pass
 
 
-def _draw_chunk(chunk: int, folder: Path, styles: int, seed: int) -> None:
-    pictures = np.empty((CHUNK, SIZE, SIZE, 3), dtype=np.uint8)
-    for row in range(CHUNK):
-        instance, style = divmod(chunk * CHUNK + row, styles)
-        pictures[row] = picture(style, instance, seed=seed)
+def _draw_chunk(chunk: int, folder: Path, styles: int, seed: int, chunk_length: int, size: int) -> None:
+    pictures = np.empty((chunk_length, size, size, 3), dtype=np.uint8)
+    for row in range(chunk_length):
+        instance, style = divmod(chunk * chunk_length + row, styles)
+        pictures[row] = picture(style, instance, size=size, seed=seed)
     with replacing(chunk_path(folder, chunk)) as temporary, temporary.open("wb") as file:
         np.save(file, pictures)
 

@@ -15,15 +15,13 @@ from gad_core.backbones import get_backbone
 from gad_core.files import replacing
 from gad_core.runtime import computing, load_network, normalised
 from gad_core.weights import WeightsFile
-from training.pictures import CHUNK, chunk_path, chunks
-from training.procedural.pictures import SIZE
+from training.pictures import chunk_path, chunks
 
 TEACHER = "efficientnet_b4"
 TEACHER_LEVELS = (3, 4, 5, 6, 7)
 """Levels of the teacher, each learned by the student's level of the same stride."""
-STRIDES = (4, 8, 16, 16, 32)
 SIDES = (24, 24, 12, 12, 6)
-"""Side of each level's target; the first is averaged over 2 x 2 positions to save space."""
+"""Side of each level's target: that of its map for a picture of 192 pixels, but the first is halved."""
 BATCH = 20
 LIMIT = 65000.0
 """Largest absolute value kept, below the largest of float16."""
@@ -55,7 +53,7 @@ def compute_targets(pictures: Path, folder: Path, weights: Path, device: torch.d
     pictures : pathlib.Path
         Folder of the pictures.
     folder : pathlib.Path
-        Gets a file of (CHUNK, D) float16 for each file of pictures.
+        Gets a file of (chunk_length, D) float16 for each file of pictures.
     weights : pathlib.Path
         The teacher's ImageNet weights.
     device : torch.device
@@ -71,15 +69,16 @@ def compute_targets(pictures: Path, folder: Path, weights: Path, device: torch.d
     ]
     for chunk, images in tqdm(missing, desc="targets", unit="chunk"):
         rows = np.concatenate(
-            [_flat_targets(teacher, np.array(images[i : i + BATCH]), device) for i in range(0, CHUNK, BATCH)]
+            [
+                _flat_targets(teacher, np.array(images[i : i + BATCH]), device)
+                for i in range(0, len(images), BATCH)
+            ]
         )
         with replacing(chunk_path(folder, chunk)) as temporary, temporary.open("wb") as file:
             np.save(file, rows)
 
 
 def _flat_targets(teacher: nn.Module, images: np.ndarray, device: torch.device) -> np.ndarray:
-    if images.shape[1:] != (SIZE, SIZE, 3):
-        raise ValueError(f"pictures of {SIZE} pixels are expected, not of shape {images.shape}")
     with computing(device):
         maps = teacher(normalised(images, device))
         levels = reduced([maps[level - 1] for level in TEACHER_LEVELS])

@@ -20,7 +20,7 @@ from gad_core.levels import Combine
 
 def make_extractor(args: argparse.Namespace) -> FeatureExtractor:
     """Make the extractor that the options of a subcommand describe."""
-    from gad_core.backbones import parse_levels
+    from gad_core.levels import parse_levels
 
     return FeatureExtractor(
         args.backbone,

@@ -1,0 +1,320 @@
+"""The making of the embedded weights, in small: pictures, targets, training that continues, export."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from gad_core.backbones import build, get_backbone
+from gad_core.checkpoint import load_weights
+from gad_core.embedded_network import embedded_network
+from training.batches import Examples, augmented, training_order
+from training.export import FACTS, export, folded
+from training.loop import Plan, learning_rate, train
+from training.pictures import chunk_path, chunks, draw_pictures
+from training.procedural.fields import FIELDS, nearest_cells
+from training.procedural.pictures import COMPOSITIONS, picture
+from training.procedural.shapes import SHAPES
+from training.student import Classification, Distillation
+from training.targets import TEACHER, channel_statistics, compute_targets, split_targets, target_shapes
+
+STYLES, SIZE = 6, 64
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    draw_pictures(folder, 24, STYLES, seed=0, processes=1, chunk_length=8, size=SIZE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def targets(pictures, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("targets")
+    rng = np.random.default_rng(0)
+    length = sum(int(np.prod(shape)) for shape in target_shapes())
+    for chunk in range(3):
+        np.save(chunk_path(folder, chunk), rng.normal(2, 3, (8, length)).astype(np.float16))
+    return folder
+
+
+# --- pictures ---------------------------------------------------------------------------------------------
+
+
+def test_a_picture_depends_on_its_numbers_alone():
+    first = picture(3, 1, size=SIZE)
+    np.random.seed(9)  # noqa: NPY002 - the global state must not matter
+    assert np.array_equal(picture(3, 1, size=SIZE), first)
+    assert first.shape == (SIZE, SIZE, 3)
+    assert first.dtype == np.uint8
+    for other in (picture(3, 2, size=SIZE), picture(4, 1, size=SIZE), picture(3, 1, size=SIZE, seed=1)):
+        assert not np.array_equal(other, first)
+
+
+def test_instances_of_a_style_are_more_alike_than_pictures_of_other_styles():
+    def summary(style, instance):
+        image = picture(style, instance, size=SIZE) / 255
+        return np.concatenate([image.mean((0, 1)), image.std((0, 1))])
+
+    found = np.array([[summary(style, i) for i in range(3)] for style in range(30)])
+    within = np.linalg.norm(found - found.mean(1, keepdims=True), axis=2).mean()
+    between = np.linalg.norm(found.mean(1) - found.mean((0, 1)), axis=1).mean()
+    assert within < between / 2
+
+
+def test_most_pictures_have_contrast():
+    spreads = [picture(style, 0, size=SIZE).std() for style in range(40)]
+    assert np.median(spreads) > 15
+    assert np.mean(np.array(spreads) < 2) < 0.1
+
+
+class Recorder:
+    """A generator that keeps what is drawn from it."""
+
+    def __init__(self, seed):
+        self.rng, self.drawn = np.random.default_rng(seed), []
+
+    def __getattr__(self, name):
+        method = getattr(self.rng, name)
+
+        def call(*args, **kwargs):
+            value = method(*args, **kwargs)
+            self.drawn.append((name, np.asarray(value).tolist()))
+            return value
+
+        return call
+
+
+@pytest.mark.parametrize("compose", COMPOSITIONS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("style", range(8))
+def test_what_is_drawn_from_the_style_does_not_depend_on_the_instance(compose, style):
+    drawn = []
+    for instance in range(2):
+        recorder = Recorder(style)
+        compose(recorder, np.random.default_rng(instance), 32)
+        drawn.append(recorder.drawn)
+    assert drawn[0] == drawn[1]
+    assert len(drawn[0]) > 5
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_fields_are_standardised(name):
+    from gad_core.datasets.drawing import grid
+
+    for seed in range(5):
+        field = FIELDS[name](np.random.default_rng(seed), np.random.default_rng(seed + 50), *grid(SIZE))
+        assert field.shape == (SIZE, SIZE)
+        assert field.dtype == np.float32
+        assert abs(field.mean()) < 1e-3
+        assert field.std() == pytest.approx(1, abs=0.01)
+
+
+def test_nearest_cells_against_all_points():
+    a, b = np.random.default_rng(1).uniform(0, 5, (2, 6, 7)).astype(np.float32)
+    first, second, _ = nearest_cells(np.random.default_rng(0), a, b, 0.3)
+    shape = (int(a.max()) + 3, int(b.max()) + 3)
+    jitter = np.random.default_rng(0).uniform(-0.3, 0.3, (2, *shape)).astype(np.float32)
+    i, j = np.meshgrid(np.arange(shape[0]) - 1, np.arange(shape[1]) - 1, indexing="ij")
+    points = np.stack([i + 0.5 + jitter[0], j + 0.5 + jitter[1]], -1).reshape(-1, 2)
+    distances = np.sort(np.linalg.norm(np.stack([a, b], -1)[:, :, None] - points, axis=-1), axis=-1)
+    np.testing.assert_allclose(first, distances[..., 0], atol=1e-5)
+    np.testing.assert_allclose(second, distances[..., 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_are_solid_inside_and_flat_outside(name):
+    from gad_core.datasets.drawing import grid
+
+    for seed in range(6):
+        distance, height = SHAPES[name](
+            np.random.default_rng(seed), np.random.default_rng(9), *grid(SIZE), 0.7
+        )
+        inside = distance < 0
+        assert 0.01 < inside.mean() < 0.9
+        assert np.all(height[~inside] == 0)
+        assert np.all(height >= 0)
+        assert height.max() > 0
+
+
+def test_pictures_on_disk_are_continued_and_numbered(pictures, tmp_path):
+    chunk_path(tmp_path, 1).write_bytes(chunk_path(pictures, 1).read_bytes())
+    before = chunk_path(tmp_path, 1).stat().st_mtime_ns
+    draw_pictures(tmp_path, 24, STYLES, seed=0, processes=1, chunk_length=8, size=SIZE)
+    assert chunk_path(tmp_path, 1).stat().st_mtime_ns == before
+    for mine, other in zip(chunks(tmp_path), chunks(pictures), strict=True):
+        assert np.array_equal(mine, other)
+    instance, style = divmod(8 + 3, STYLES)
+    assert np.array_equal(list(chunks(tmp_path))[1][3], picture(style, instance, size=SIZE))
+    with pytest.raises(ValueError, match="choose a multiple"):
+        draw_pictures(tmp_path, 25, STYLES, seed=0, processes=1, chunk_length=8)
+
+
+def test_a_missing_file_of_pictures_is_noticed(pictures, tmp_path):
+    for chunk in (0, 2):
+        chunk_path(tmp_path, chunk).write_bytes(chunk_path(pictures, chunk).read_bytes())
+    with pytest.raises(FileNotFoundError, match=r"00001\.npy"):
+        list(chunks(tmp_path))
+
+
+# --- targets and batches ----------------------------------------------------------------------------------
+
+
+def test_targets_are_the_teachers_maps(tmp_path, b4_weights):
+    draw_pictures(tmp_path / "p", 2, 2, seed=0, processes=1, chunk_length=2, size=192)
+    compute_targets(tmp_path / "p", tmp_path / "t", b4_weights, CPU)
+    rows = torch.from_numpy(np.array(next(chunks(tmp_path / "t")))).float()
+    found = split_targets(rows)
+    teacher = build(get_backbone(TEACHER), 7)
+    load_weights(teacher, b4_weights)
+    from gad_core.runtime import normalised
+
+    with torch.no_grad():
+        maps = teacher(normalised(np.array(next(chunks(tmp_path / "p"))), CPU))
+    expected = [torch.nn.functional.avg_pool2d(maps[2], 2), *maps[3:7]]
+    for got, want in zip(found, expected, strict=True):
+        torch.testing.assert_close(got, want, rtol=2e-3, atol=1e-3 * want.abs().max().item())
+
+
+def test_channel_statistics(targets):
+    means, deviations = channel_statistics(targets)
+    rows = torch.from_numpy(np.concatenate(list(chunks(targets)))).double()
+    for mean, deviation, level in zip(means, deviations, split_targets(rows), strict=True):
+        torch.testing.assert_close(mean.double(), level.mean((0, 2, 3), keepdim=True), rtol=1e-5, atol=1e-5)
+        spread = level.std((0, 2, 3), correction=0, keepdim=True)
+        torch.testing.assert_close(deviation.double(), spread, rtol=1e-4, atol=1e-5)
+
+
+def test_examples_pair_pictures_with_targets_or_styles(pictures, targets):
+    index = np.array([17, 0, 9])
+    images, rows = Examples(pictures, targets, STYLES).take(index)
+    assert np.array_equal(images[1], next(chunks(pictures))[0])
+    assert np.array_equal(rows[0].numpy(), list(chunks(targets))[2][1].astype(np.float32))
+    _, styles = Examples(pictures, None, STYLES).take(index)
+    assert styles.tolist() == [17 % STYLES, 0, 9 % STYLES]
+
+
+def test_every_epoch_is_another_permutation():
+    order = training_order(10, 5, seed=0)
+    epochs = [np.concatenate([next(order), next(order)]) for _ in range(2)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 2
+    assert epochs[0].tolist() != epochs[1].tolist()
+
+
+def test_augmentation_moves_pixels_and_makes_none_up(pictures):
+    images = np.array(next(chunks(pictures)))
+    moved = augmented(images, np.random.default_rng(0))
+    assert not np.array_equal(moved, images)
+    for before, after in zip(images, moved, strict=True):
+        assert np.array_equal(np.sort(before.reshape(-1, 3), axis=0), np.sort(after.reshape(-1, 3), axis=0))
+
+
+# --- training and export ----------------------------------------------------------------------------------
+
+
+def model_of(route, targets):
+    torch.manual_seed(0)
+    return Distillation(targets) if route == "distil" else Classification(STYLES)
+
+
+def run(route, pictures, targets, folder, steps, save_every=2, planned=4):
+    examples = Examples(pictures, targets if route == "distil" else None, STYLES)
+    plan = Plan(steps=planned, batch=4, save_every=save_every, held_out=4)
+    folder.mkdir(exist_ok=True)
+    model = model_of(route, targets)
+    train(model, examples, plan, folder, CPU)
+    return model
+
+
+@pytest.mark.parametrize("route", ["distil", "classify"])
+def test_a_killed_run_continues_to_the_same_weights(route, pictures, targets, tmp_path, monkeypatch):
+    straight = run(route, pictures, targets, tmp_path / "a", 4)
+    from training import loop
+
+    update, done = loop._update, []
+
+    def killed(*args):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(1)
+        return update(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_update", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(route, pictures, targets, tmp_path / "b", 4)
+    continued = run(route, pictures, targets, tmp_path / "b", 4)
+    for name, tensor in straight.state_dict().items():
+        assert torch.equal(tensor, continued.state_dict()[name]), name
+    with (tmp_path / "b" / "loss.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [0, 1, 2, 3]
+    assert [bool(row["validation"]) for row in rows] == [False, True, False, True]
+    assert "plotly" in (tmp_path / "b" / "loss.html").read_text("utf-8")
+
+
+def test_distillation_learns_one_batch(pictures, targets):
+    from gad_core.runtime import normalised
+
+    images, rows = Examples(pictures, targets, STYLES).take(np.arange(4))
+    model = model_of("distil", targets)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(12):
+        loss, errors = model(normalised(images, CPU), rows)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert len(errors) == 5
+    assert losses[-1] < losses[0]
+
+
+def test_learning_rate_rises_then_falls_to_zero():
+    plan = Plan(steps=1000, rate=0.1)
+    rates = [learning_rate(step, plan) for step in range(1001)]
+    assert rates[0] < 0.02 * rates[100]
+    assert max(rates) <= 0.1
+    assert rates[-1] == pytest.approx(0, abs=1e-12)
+    assert np.all(np.diff(rates[:99]) > 0)
+    assert np.all(np.diff(rates[100:]) < 0)
+
+
+def trained_norms(network):
+    """Give batch norms the statistics and scales of a network that was trained."""
+    generator = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            ranges = [(module.running_mean, -1), (module.running_var, 0.5)]
+            ranges += [(module.weight.data, 0.5), (module.bias.data, -1)]
+            for tensor, low in ranges:
+                tensor.uniform_(low, low + 1.5, generator=generator)
+    return network.eval()
+
+
+def test_folded_batch_norms_give_the_same_maps():
+    torch.manual_seed(0)
+    with_norms, without = trained_norms(embedded_network(normalise=True)), embedded_network().eval()
+    without.load_state_dict(folded(with_norms))
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        got, want = without(images), with_norms(images)
+    assert want.abs().max() > 0
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4 * want.abs().max().item())
+
+
+def test_export_is_a_file_of_weights_that_says_how_it_was_made(pictures, targets, tmp_path):
+    model = run("classify", pictures, targets, tmp_path, 2, planned=2)
+    options = {name: f"the {name}" for name in FACTS}
+    path = export(model_of("classify", targets), tmp_path, options)
+    network = build(get_backbone("embedded"), 5)
+    load_weights(network, path)
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        want = model.eval().network(images)
+        torch.testing.assert_close(network(images)[-1], want, rtol=0.02, atol=0.01 * want.abs().max().item())
+    with safe_open(path, framework="pt") as file:
+        assert file.metadata() == options
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
