@@ -1,0 +1,121 @@
+"""The network that ships with the package, from pictures to a verdict without any download."""
+
+import numpy as np
+import pytest
+import torch
+
+import gad_core as gad
+from gad_core.backbones import build, get_backbone
+from gad_core.checkpoint import load_weights
+from gad_core.datasets import download
+from gad_core.embedded_network import BLOCKS, STRIDES, WIDTHS, embedded_network
+from gad_core.errors import InputError
+from gad_core.evaluation import auroc
+from gad_core.manifest import describe, shipped_file
+from gad_core.weights import EMBEDDED, checkpoint_path, resolve_weights
+
+LARGEST = 8_000_000  # bytes
+BACKBONE = get_backbone("embedded")
+
+
+@pytest.fixture(autouse=True)
+def no_download(monkeypatch):
+    def fetch(*args, **kwargs):
+        raise AssertionError("nothing may be downloaded for the embedded network")
+
+    monkeypatch.setattr(download, "fetch", fetch)
+
+
+def test_the_weights_are_small_and_say_how_they_were_made():
+    path, entry = shipped_file(EMBEDDED), describe(EMBEDDED)
+    assert path == checkpoint_path(BACKBONE)
+    assert path.stat().st_size == entry["bytes"] <= LARGEST
+    for fact in ("sha256", "licence", "source", "command", "date", "seed", "chosen_on"):
+        assert entry[fact] != "", fact
+
+
+def test_they_are_the_default_and_the_only_pretrained_ones():
+    for given in (None, "embedded"):
+        assert resolve_weights(given, BACKBONE).path == shipped_file(EMBEDDED)
+    with pytest.raises(InputError, match=r"no imagenet weights of the backbone embedded.*called embedded"):
+        resolve_weights("imagenet", BACKBONE)
+    with pytest.raises(
+        InputError, match=r"no embedded weights of the backbone resnet18.*--backbone embedded"
+    ):
+        resolve_weights("embedded", get_backbone("resnet18"))
+
+
+def test_imagenet_weights_that_cannot_be_had_are_not_replaced(monkeypatch, tmp_path):
+    def fetch(*args, **kwargs):
+        raise OSError("no route to the host")
+
+    monkeypatch.setattr(download, "fetch", fetch)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    extractor = gad.FeatureExtractor("squeezenet1_1", progress=False)
+    with pytest.raises(InputError, match=r"--backbone embedded.*no route"):
+        extractor.transform([np.zeros((64, 64), np.uint8)])
+
+
+def test_levels_have_their_widths_and_strides():
+    network = build(BACKBONE, len(WIDTHS), seed=0)
+    maps = network(torch.zeros(1, 3, 96, 96))
+    assert [m.shape[1] for m in maps] == list(WIDTHS)
+    assert [96 // m.shape[2] for m in maps] == (2 * np.cumprod(STRIDES)).tolist()
+    assert all((m >= 0).all() for m in maps)
+    blocks = [[type(layer).__name__ for layer in level].count("Residual") for level in network.features]
+    assert tuple(blocks) == BLOCKS
+
+
+def test_drawn_parameters_keep_the_size_of_the_signal():
+    network = build(BACKBONE, len(WIDTHS), seed=1)
+    maps = network(torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(0)))
+    sizes = [m.pow(2).mean().sqrt().item() for m in maps]
+    assert all(0.1 < size < 100 for size in sizes), sizes
+
+
+def test_batch_norms_are_for_training_only():
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in embedded_network().modules())
+    norms = [m for m in embedded_network(normalise=True).modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    convolutions = [m for m in embedded_network().modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(norms) == len(convolutions)
+
+
+def test_shipped_weights_fill_the_network():
+    network = build(BACKBONE, len(WIDTHS))
+    load_weights(network, shipped_file(EMBEDDED))
+    random = build(BACKBONE, len(WIDTHS), seed=0)
+    for (name, tensor), other in zip(network.state_dict().items(), random.state_dict().values(), strict=True):
+        assert tensor.isfinite().all(), name
+        assert not torch.equal(tensor, other), name
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    gad.synthesize(
+        root, seed=3, categories=["nut"], n_train=24, n_test_good=10, n_test_defect=6, progress=False
+    )
+    return gad.MVTecDataset(root, "nut")
+
+
+def joint_auroc(data, **options):
+    extractor = gad.FeatureExtractor("embedded", progress=False, **options)
+    detector = gad.GaussianDetector(extractor.level_widths, combine="joint")
+    detector.fit(extractor.transform(data.train.paths))
+    return auroc(data.test.labels, detector.mahalanobis(extractor.transform(data.test.paths)))
+
+
+def test_learned_weights_beat_random_ones_on_made_up_images(data):
+    random = np.median([joint_auroc(data, weights="random", seed=seed) for seed in range(3)])
+    assert joint_auroc(data) > random + 0.05
+
+
+def test_a_saved_model_names_the_weights_and_finds_them_again(data, tmp_path):
+    extractor = gad.FeatureExtractor("embedded", progress=False)
+    assert extractor.fingerprint()["weights"] == "embedded"
+    assert extractor.fingerprint()["weights_sha256"] == describe(EMBEDDED)["sha256"]
+    X = extractor.transform(data.train.paths)
+    gad.GaussianDetector(extractor.level_widths, combine="joint").fit(X).save(tmp_path / "m", extractor)
+    stored = gad.load(tmp_path / "m").extractor_["fingerprint"]
+    again = gad.FeatureExtractor.from_fingerprint(stored, progress=False)
+    np.testing.assert_array_equal(again.transform(data.train.paths), X)
