@@ -32,8 +32,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def run_folder(args: argparse.Namespace) -> Path:
-    """Folder of a training run: one for each route and seed."""
-    return Path(args.folder) / f"{args.route}-{args.seed}"
+    """Folder of a training run."""
+    return Path(args.folder) / (args.run or f"{args.route}-{args.seed}")
 
 
 def build_model(args: argparse.Namespace) -> Distillation | Classification:
@@ -41,7 +41,11 @@ def build_model(args: argparse.Namespace) -> Distillation | Classification:
     torch.manual_seed(args.seed)
     if args.route == "classify":
         return Classification(args.styles)
-    return Distillation(Path(args.folder) / "targets")
+    model = Distillation(Path(args.folder) / "targets")
+    if args.start:
+        state = torch.load(Path(args.folder) / args.start / "checkpoint.pt", weights_only=True)
+        model.load_state_dict(state["model"])
+    return model
 
 
 def _pictures(args: argparse.Namespace) -> None:
@@ -60,7 +64,7 @@ def _train(args: argparse.Namespace) -> None:
     folder = Path(args.folder)
     targets = folder / "targets" if args.route == "distil" else None
     examples = Examples(folder / "pictures", targets, args.styles)
-    plan = Plan(steps=args.steps, batch=args.batch, rate=args.rate, seed=args.seed)
+    plan = Plan(steps=args.steps, batch=args.batch, rate=args.rate, seed=args.seed, exposure=args.exposure)
     run_folder(args).mkdir(parents=True, exist_ok=True)
     train(build_model(args), examples, plan, run_folder(args), choose_device(args.device))
 
@@ -89,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--teacher", default="../shared/weights/efficientnet_b4_levels1-7.safetensors")
     parser.add_argument("--route", choices=ROUTES, default="distil")
     parser.add_argument("--seed", type=int, default=0, help="of the parameters and the order of pictures")
+    parser.add_argument("--run", help="folder of the run below --folder (default: ROUTE-SEED)")
+    parser.add_argument("--start", help="run whose network to start from (distil)")
+    parser.add_argument("--exposure", type=float, default=0.0, help="change of exposure (distil)")
     parser.add_argument("--picture-seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=28_000, help="number of pictures")
     parser.add_argument("--styles", type=int, default=1_400, help="number of kinds of pictures")

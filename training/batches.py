@@ -66,3 +66,26 @@ def augmented(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
     reach = images.shape[1] // 8
     shifts = rng.integers(-reach, reach + 1, (len(images), 2))
     return np.stack([np.roll(image, shift, (0, 1)) for image, shift in zip(flipped, shifts, strict=True)])
+
+
+def exposed(images: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Change exposure and white balance of pictures, of which the targets shall not depend.
+
+    Parameters
+    ----------
+    images : (b, s, s, 3) uint8 array
+        Pictures.
+    strength : float
+        Standard deviation of the logarithm of the exposure; that of each colour's is a third of it.
+    rng : numpy.random.Generator
+        Source of the changes.
+
+    Returns
+    -------
+    (b, s, s, 3) uint8 array
+        The changed pictures.
+    """
+    exposure = rng.normal(0, strength, (len(images), 1, 1, 1))
+    balance = rng.normal(0, strength / 3, (len(images), 1, 1, 3))
+    gain = np.exp(exposure + balance).astype(np.float32)
+    return np.round(np.clip(images * gain, 0, 255)).astype(np.uint8)

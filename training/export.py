@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gad_core.embedded_network import embedded_network
 from gad_core.files import replacing
 
-FACTS = ("route", "seed", "picture_seed", "count", "styles", "steps", "batch", "rate")
+FACTS = ("route", "seed", "picture_seed", "count", "styles", "steps", "batch", "rate", "exposure", "start")
 """Options of a run that the file names."""
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from gad_core.files import replacing
 from gad_core.runtime import normalised
-from training.batches import Examples, augmented, training_order
+from training.batches import Examples, augmented, exposed, training_order
 from training.plot import write_plot
 
 WARM_UP = 100
@@ -38,6 +38,8 @@ class Plan:
         Of the parameters and of the order of the pictures.
     save_every : int
         Steps between checkpoints.
+    exposure : float
+        How much the pictures' exposure is changed for distillation, see `training.batches.exposed`.
     held_out : int
         Pictures at the end that are not trained on, for the validation loss.
     """
@@ -48,6 +50,7 @@ class Plan:
     decay: float = 0.01
     seed: int = 0
     save_every: int = 250
+    exposure: float = 0.0
     held_out: int = 1000
 
 
@@ -98,8 +101,11 @@ def _update(
 ) -> dict[str, Any]:
     start = time.perf_counter()
     images, targets = examples.take(index)
+    rng = np.random.default_rng((plan.seed, step))
     if examples.targets is None:
-        images = augmented(images, np.random.default_rng((plan.seed, step)))
+        images = augmented(images, rng)
+    elif plan.exposure:
+        images = exposed(images, plan.exposure, rng)
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(step, plan)
     model.train()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from gad_core.cli.common import make_extractor, print_table, require_writable, selected_datasets
+from gad_core.datasets.embedded import features_path
 from gad_core.export import extract_category
 from gad_core.feature_file import save_features
 
@@ -15,9 +16,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    """Write the features of each category to ``OUT/<backbone>/<category>.npz``."""
+    """Write the features of each category to a file of its own; those of random weights lie apart."""
     extractor, datasets = make_extractor(args), selected_datasets(args)
-    paths = {data.category: args.out / extractor.backbone / f"{data.category}.npz" for data in datasets}
+    paths = {
+        data.category: args.out / features_path(data.category, extractor.backbone, args.weights)
+        for data in datasets
+    }
     require_writable(*paths.values())
     rows = []
     for data in datasets:

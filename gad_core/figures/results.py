@@ -13,40 +13,40 @@ _LOOKS = ((NEUTRAL, "circle-open"), (NORMAL, "square"), (MODEL, "diamond"), (ANO
 
 
 def networks(rows: Sequence[Mapping[str, Any]], chosen: str = "joint") -> go.Figure:
-    """Compare the AUROC of networks on each category, with a menu for the way levels are combined.
+    """Compare the AUROC of networks on each category, with a menu for the predictor.
 
     Parameters
     ----------
     rows : sequence of mapping
-        With ``network``, ``category``, ``combine`` and, as fractions, ``auroc``, ``auroc_low`` and
+        With ``network``, ``category``, ``predictor`` and, as fractions, ``auroc``, ``auroc_low`` and
         ``auroc_high``. At most four networks.
     chosen : str
-        The entry of ``combine`` that is shown first.
+        The entry of ``predictor`` that is shown first.
 
     Returns
     -------
     plotly.graph_objects.Figure
         Categories are along the x axis; the bars are intervals.
     """
-    combines = list(dict.fromkeys(row["combine"] for row in rows))
+    predictors = list(dict.fromkeys(row["predictor"] for row in rows))
     names = list(dict.fromkeys(row["network"] for row in rows))
     figure = go.Figure()
-    for combine in combines:
+    for predictor in predictors:
         for name, (colour, symbol) in zip(names, _LOOKS, strict=False):
-            cells = [row for row in rows if (row["network"], row["combine"]) == (name, combine)]
-            figure.add_trace(_points(cells, name, colour, symbol).update(visible=combine == chosen))
+            cells = [row for row in rows if (row["network"], row["predictor"]) == (name, predictor)]
+            figure.add_trace(_points(cells, name, colour, symbol).update(visible=predictor == chosen))
     buttons = [
         {
-            "label": combine,
+            "label": predictor,
             "method": "restyle",
-            "args": [{"visible": [shown == combine for shown in combines for _ in names]}],
+            "args": [{"visible": [shown == predictor for shown in predictors for _ in names]}],
         }
-        for combine in combines
+        for predictor in predictors
     ]
     figure.update_layout(
         scattermode="group",
         updatemenus=[
-            {"buttons": buttons, "active": combines.index(chosen), "x": 1, "xanchor": "right", "y": 1.2}
+            {"buttons": buttons, "active": predictors.index(chosen), "x": 1, "xanchor": "right", "y": 1.2}
         ],
     )
     figure.add_hline(y=50, line={"dash": "dot", "color": NEUTRAL}, annotation_text="guessing")
