@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from gad_core.datasets.embedded import embedded_features
     from gad_core.datasets.layout import MVTecDataset
     from gad_core.datasets.synthetic import synthesize
     from gad_core.detector import GaussianDetector
@@ -29,6 +30,7 @@ _LAZY = {
     "InputError": ("gad_core.errors", "InputError"),
     "MVTecDataset": ("gad_core.datasets.layout", "MVTecDataset"),
     "Moments": ("gad_core.moments", "Moments"),
+    "embedded_features": ("gad_core.datasets.embedded", "embedded_features"),
     "fit_gaussian": ("gad_core.gaussian", "fit_gaussian"),
     "load": ("gad_core.model_file", "load_model"),
     "synthesize": ("gad_core.datasets.synthetic", "synthesize"),
@@ -42,6 +44,7 @@ __all__ = [
     "MVTecDataset",
     "Moments",
     "__version__",
+    "embedded_features",
     "fit_gaussian",
     "load",
     "synthesize",
