@@ -9,6 +9,8 @@ of features.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -227,3 +229,37 @@ class _DualGaussian(SubsetGaussian):
 
 def _squared_norms(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.einsum("ij,ij->j", columns, columns)
+
+
+@dataclass(frozen=True, eq=False)
+class SummedGaussians:
+    """Gaussians of the same rows of several matrices, such as one for each level, and the sum of their M.
+
+    Parameters
+    ----------
+    parts : tuple of SubsetGaussian
+        One or more, fitted to the same rows.
+    """
+
+    parts: tuple[SubsetGaussian, ...]
+
+    @property
+    def rows(self) -> Rows:
+        """Numbers of the rows that it is fitted to, (n,)."""
+        return self.parts[0].rows
+
+    def mahalanobis(self, rows: Rows) -> NDArray[np.float64]:
+        """Sum of the distances M (m,) of rows of the matrices."""
+        return _sum_of_roots(part.squared_mahalanobis(rows) for part in self.parts)
+
+    def left_out(self) -> NDArray[np.float64]:
+        """Sum of the distances M (n,) of each of its own rows to the Gaussians of the others."""
+        return _sum_of_roots(part.left_out_squared() for part in self.parts)
+
+    def without(self, rows: Rows) -> SummedGaussians:
+        """Gaussians of the other rows; see `SubsetGaussian.without`."""
+        return SummedGaussians(tuple(part.without(rows) for part in self.parts))
+
+
+def _sum_of_roots(squares: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.sum([np.sqrt(squared) for squared in squares], axis=0)
