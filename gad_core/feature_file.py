@@ -17,7 +17,8 @@ from gad_core.files import replacing, write_npz
 from gad_core.validation import require_finite
 
 FORMAT = "gad-core features 1"
-_ARRAYS = ("train", "test", "train_paths", "test_paths", "defects")
+_MATRICES = ("train", "test")
+_TEXTS = ("train_paths", "test_paths", "defects")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +99,10 @@ class CategoryFeatures:
 def save_features(path: str | os.PathLike[str], features: CategoryFeatures) -> None:
     """Write a category's features to one compressed ``.npz``; the same content gives the same bytes.
 
+    The matrices are stored as planes of bytes, (4, p, n) uint8, which compress a fifth better: signs and
+    exponents of one feature lie side by side. Without gad-core they are read by
+    ``np.ascontiguousarray(planes.T).view("<f4")[:, :, 0]``; the other members are texts.
+
     Parameters
     ----------
     path : path-like
@@ -117,13 +122,14 @@ def save_features(path: str | os.PathLike[str], features: CategoryFeatures) -> N
         "level_widths": {str(level): width for level, width in features.level_widths.items()},
         "provenance": features.provenance,
     }
-    arrays = {name: np.asarray(getattr(features, name)) for name in _ARRAYS}
-    # An array of no strings would be one of numbers.
-    texts = {name: arrays[name].astype(np.str_) for name in _ARRAYS[2:]}
-    about_text = json.dumps(about, allow_nan=False)
+    arrays = {
+        "about": np.array(json.dumps(about, allow_nan=False)),
+        **{name: _to_planes(getattr(features, name)) for name in _MATRICES},
+        **{name: np.array(getattr(features, name), dtype=np.str_) for name in _TEXTS},
+    }
     try:
         with replacing(path) as temporary:
-            write_npz(temporary, {"about": np.array(about_text), **arrays, **texts})
+            write_npz(temporary, arrays)
     except OSError as error:
         raise InputError(f"cannot write the features {path}: {error.strerror or error}") from error
 
@@ -153,20 +159,22 @@ def load_features(path: str | os.PathLike[str]) -> CategoryFeatures:
         # numpy reads each member to its end, where zipfile compares the stored checksum.
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
-            arrays = {name: file[name] for name in _ARRAYS}
+            parts: dict[str, Any] = {name: _from_planes(file[name]) for name in _MATRICES}
+            parts |= {name: tuple(map(str, file[name])) for name in _TEXTS}
         found, widths = about["format"], {int(k): int(v) for k, v in about["level_widths"].items()}
-        names = {name: tuple(map(str, arrays[name])) for name in _ARRAYS[2:]}
-        parts = {"category": about["category"], "backbone": about["backbone"], **names}
+        parts |= {name: about[name] for name in ("category", "backbone", "provenance")}
     except Exception as error:  # damaged archives raise any of a dozen types
         raise InputError(
             f"{path} is damaged or no file of features; write it again with gad features export"
         ) from error
     if found != FORMAT:
         raise InputError(f"the features {path} have format {found!r}; this version reads {FORMAT!r}")
-    return CategoryFeatures(
-        level_widths=widths,
-        train=arrays["train"],
-        test=arrays["test"],
-        provenance=about["provenance"],
-        **parts,
-    )
+    return CategoryFeatures(level_widths=widths, **parts)
+
+
+def _to_planes(X: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.ascontiguousarray(X, "<f4")[..., None].view(np.uint8).T)
+
+
+def _from_planes(planes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(np.ascontiguousarray(planes.T).view("<f4")[..., 0], np.float32)

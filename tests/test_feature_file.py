@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,3 +171,10 @@ def test_the_manifest_describes_every_shipped_file_as_it_is():
         assert path.stat().st_size == entry["bytes"]
         assert entry["licence"]
         assert entry["source"]
+
+
+def test_the_manifest_names_every_data_file_and_its_tool_finds_nothing_to_change():
+    former = {name: manifest.describe(name) for name in manifest.shipped_names()}
+    tool = Path(__file__).parents[1] / "tools" / "update_manifest.py"
+    assert former
+    assert runpy.run_path(str(tool))["updated"](manifest.DATA, former) == former

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gad_core.datasets.layout import MVTecDataset, list_categories
 from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
 from gad_core.files import replacing
@@ -32,6 +33,15 @@ def make_extractor(args: argparse.Namespace) -> FeatureExtractor:
         progress=not args.quiet,
         seed=args.seed,
     )
+
+
+def selected_datasets(args: argparse.Namespace) -> list[MVTecDataset]:
+    """List the categories that ``--category`` names, or all in ``--data``."""
+    there = list_categories(args.data) if args.data.is_dir() else [""]
+    categories = dict.fromkeys(args.category) if args.category else there
+    if not categories:
+        raise InputError(f"no category in {args.data}: there must be folders with train/good")
+    return [MVTecDataset(args.data, category) for category in categories]
 
 
 def parse_combine(text: str) -> Combine:

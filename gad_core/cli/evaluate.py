@@ -8,9 +8,16 @@ from typing import Any
 import numpy as np
 
 import gad_core
-from gad_core.cli.common import make_extractor, parse_combine, print_table, require_writable, write_json
+from gad_core.cli.common import (
+    make_extractor,
+    parse_combine,
+    print_table,
+    require_writable,
+    selected_datasets,
+    write_json,
+)
 from gad_core.components import format_reduce, parse_reduce
-from gad_core.datasets.layout import MVTecDataset, list_categories
+from gad_core.datasets.layout import MVTecDataset
 from gad_core.errors import InputError
 from gad_core.evaluation import evaluate_distances, evaluation_row, sem, settings_grid, training_folds
 from gad_core.features import FeatureExtractor
@@ -40,11 +47,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _datasets(args: argparse.Namespace) -> list[MVTecDataset]:
-    there = list_categories(args.data) if args.data.is_dir() else [""]
-    categories = dict.fromkeys(args.category) if args.category else there
-    if not categories:
-        raise InputError(f"no category in {args.data}: there must be folders with train/good")
-    datasets = [MVTecDataset(args.data, category) for category in categories]
+    datasets = selected_datasets(args)
     for data in datasets:
         labels = data.test.labels
         if not (np.any(labels == 0) and np.any(labels == 1)):

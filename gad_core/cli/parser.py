@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_fit(commands)
     _add_score(commands)
+    _add_features(commands)
     _add_synthesize(commands)
     _add_download(commands)
     _add_info(commands)
@@ -169,6 +170,17 @@ def _add_score(commands: argparse._SubParsersAction) -> None:
     group = parser.add_argument_group("features")
     group.add_argument("--weights", help="the weights the model was fitted with, if they moved")
     _add_machine(group)
+
+
+def _add_features(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "features", "Write the features of a data set's images to files.")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    text = "Write the features of each category to FOLDER/BACKBONE/CATEGORY.npz."
+    export = actions.add_parser("export", help=text, description=text)
+    _add_data(export, required=True)
+    export.add_argument("--category", nargs="+", metavar="C", help="categories (default: all in ROOT)")
+    _add_extraction(export)
+    export.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder for the files")
 
 
 def _add_synthesize(commands: argparse._SubParsersAction) -> None:

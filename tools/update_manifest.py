@@ -1,0 +1,64 @@
+"""Bring gad_core/data/manifest.json up to date with the files in that folder; no argument.
+
+Checksums and sizes are measured. A new file gets the licence and source of its folder (KINDS); what else an
+entry says is kept. An entry whose file is gone is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from gad_core.files import replacing, sha256
+
+DATA = Path(__file__).resolve().parents[1] / "gad_core" / "data"
+SUFFIXES = {".npz", ".safetensors"}
+KINDS = {
+    "features": {
+        "licence": "CC BY-NC-SA 4.0 (features/LICENSE)",
+        "source": "computed from MVTec AD, (c) MVTec Software GmbH, by gad features export; the images had "
+        "been resized to 380 x 380 pixels by the paper's rule before",
+    },
+}
+
+
+def updated(data: Path, former: dict[str, Any]) -> dict[str, Any]:
+    """Give the entries of all data files below a folder, sorted by name.
+
+    Parameters
+    ----------
+    data : pathlib.Path
+        The folder.
+    former : dict
+        The entries so far.
+
+    Returns
+    -------
+    dict
+        The entries by the files' paths below `data`.
+    """
+    paths = sorted(path for path in data.rglob("*") if path.suffix in SUFFIXES)
+    return {name: _entry(path, name, former) for path in paths if (name := path.relative_to(data).as_posix())}
+
+
+def _entry(path: Path, name: str, former: dict[str, Any]) -> dict[str, Any]:
+    kind = name.partition("/")[0]
+    if name not in former and kind not in KINDS:
+        sys.exit(f"{name}: the folder {kind} has no licence and source yet; add it to KINDS in {__file__}")
+    said = former.get(name) or KINDS[kind]
+    return {**said, "sha256": sha256(path), "bytes": path.stat().st_size}
+
+
+def main() -> None:
+    """Rewrite the manifest."""
+    path = DATA / "manifest.json"
+    files = updated(DATA, json.loads(path.read_text("utf-8"))["files"])
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps({"files": files}, indent=1) + "\n", "utf-8")
+    print(f"{len(files)} files, {sum(entry['bytes'] for entry in files.values()) / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
