@@ -52,7 +52,9 @@ def by_sklearn(estimator, train, test):
 
 
 def unit(X):
-    return np.concatenate([X[:, c] / np.linalg.norm(X[:, c], axis=1)[:, None] for c in columns("sum")], axis=1)
+    return np.concatenate(
+        [X[:, c] / np.linalg.norm(X[:, c], axis=1)[:, None] for c in columns("sum")], axis=1
+    )
 
 
 ORACLES = {

@@ -78,9 +78,7 @@ def predictors(features: CategoryFeatures) -> tuple[Combine, ...]:
     return max(features.level_widths), "sum", "joint"
 
 
-def _variants(
-    features: CategoryFeatures, folds: int
-) -> Iterator[tuple[str, Combine, NDArray[np.float64]]]:
+def _variants(features: CategoryFeatures, folds: int) -> Iterator[tuple[str, Combine, NDArray[np.float64]]]:
     widths, train, test = features.level_widths, features.train, features.test
     settings = settings_grid(predictors(features), [None], SHRINKAGES.values())
     names = {covariance: name for name, covariance in SHRINKAGES.items()}

@@ -128,8 +128,6 @@ def antialiasing_rows(
     for number in folds:
         for variant, features in (("plain resize", plain), ("antialiased resize", antialiased)):
             settings = settings_grid(predictors(features), [None], ["ledoit_wolf"])
-            found = evaluate_distances(
-                features.train, features.test, features.level_widths, settings, number
-            )
+            found = evaluate_distances(features.train, features.test, features.level_widths, settings, number)
             rows += [ablation_row(features, variant, s.combine, number, d, seed) for s, d in found]
     return rows
