@@ -2,8 +2,8 @@
 
 Classes with Gaussian features of one shared covariance have the posterior of a softmax classifier, so a
 network whose last layer is one can have such features. Here the posterior of Gaussians fitted to real
-features is compared with that softmax, which must be the same to rounding, and the softmax's weights with those
-that logistic regression finds on the same images, which need not be.
+features is compared with that softmax, which must be the same to rounding, and the softmax's weights with
+those that logistic regression finds on the same images, which need not be.
 """
 
 from __future__ import annotations
