@@ -85,6 +85,33 @@ def ledoit_wolf_shrinkage(
     return float(max(0.0, noise / spread)) if noise > 0 else 0.0
 
 
+def oas_shrinkage(count: int, n_features: int, trace: float, squared_norm: float) -> float:
+    """Oracle approximating shrinkage of a covariance towards the scaled identity.
+
+    The best constant shrinkage if the samples are Gaussian. As in scikit-learn, the terms in 2/p of the
+    article's equation 23 are left out; they vanish for many features.
+
+    Parameters
+    ----------
+    count, n_features, trace, squared_norm
+        As in `ledoit_wolf_shrinkage`.
+
+    Returns
+    -------
+    float
+        The shrinkage s in [0, 1].
+
+    References
+    ----------
+    Chen, Wiesel, Eldar and Hero, "Shrinkage algorithms for MMSE covariance estimation", 2010.
+    """
+    if n_features == 1:
+        return 0.0  # S is already a multiple of the identity
+    spread = (count + 1) * (squared_norm - trace**2 / n_features)
+    noise = squared_norm + trace**2
+    return float(min(1.0, noise / spread)) if spread > 0 else 1.0
+
+
 @dataclass(frozen=True, eq=False)
 class Moments:
     """Sums over samples x, with y = x - shift: enough for mean, covariance and Ledoit-Wolf shrinkage.
@@ -161,8 +188,12 @@ class Moments:
         ee, trace, along, s2e = e @ e, np.trace(s2), s1 @ e, s2 @ e
         second = s2 - np.outer(s1, e) - np.outer(e, s1) + n * np.outer(e, e)
         third = s3 - 2 * s2e + ee * s1 - e * (trace - 2 * along + n * ee)
-        fourth = self.fourth + 4 * e @ s2e + n * ee**2 - 4 * e @ s3 + 2 * ee * trace - 4 * ee * along
-        return Moments(n, shift, s1 - n * e, second, third, float(fourth))
+        return Moments(n, shift, s1 - n * e, second, third, self._shifted_fourth(e))
+
+    def _shifted_fourth(self, e: NDArray[np.float64]) -> float:
+        ee, along = e @ e, self.first @ e
+        quadratic = 4 * e @ self.second @ e + self.count * ee**2 + 2 * ee * np.trace(self.second)
+        return float(self.fourth + quadratic - 4 * e @ self.third - 4 * ee * along)
 
     def _combined(self, other: Moments, sign: int) -> Moments:
         if other.n_features != self.n_features:
@@ -206,7 +237,7 @@ class Moments:
     @property
     def centered_fourth(self) -> float:
         """Sum over samples of ||x - mean||⁴."""
-        return self.shifted(self.location).fourth
+        return self._shifted_fourth(self.first / self.count)
 
     def ledoit_wolf(self) -> tuple[NDArray[np.float64], float]:
         """Ledoit-Wolf covariance (p, p) and its shrinkage."""

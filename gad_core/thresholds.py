@@ -1,9 +1,11 @@
 """From distances to a decision: thresholds at a chosen false-positive rate, and p-values.
 
-Three ways, from the most assuming to the least:
+Four ways, from the most assuming to the least:
 
 - **chi-square**: if features were Gaussian with the fitted parameters, M squared of p features would follow
   the chi-square law with p degrees of freedom (paper, Table IV). It fails unless n is much larger than p.
+- **Hotelling**: if features are Gaussian, M squared of a new sample to an unshrunk fit of n > p samples follows
+  a scaled F law exactly, because the errors of the fit are part of it.
 - **cross-validated**: a quantile of distances of normal samples to Gaussians that did not see them.
 - **split-conformal**: an order statistic of the distances of a held-out calibration set; for exchangeable
   samples the false-positive rate is at most the chosen one, for any distribution and any sample size.
@@ -56,6 +58,59 @@ def chi2_threshold(fpr: ArrayLike, degrees_of_freedom: ArrayLike) -> NDArray[np.
     """
     rates = np.asarray(fpr, dtype=np.float64)[..., None]
     return np.sqrt(stats.chi2.isf(rates, np.atleast_1d(degrees_of_freedom))).sum(axis=-1)
+
+
+def hotelling_threshold(
+    fpr: ArrayLike, n_samples: int, degrees_of_freedom: ArrayLike
+) -> NDArray[np.float64]:
+    """Distance that new normal samples exceed at a given rate, the errors of the fitted Gaussian included.
+
+    Parameters
+    ----------
+    fpr : float or array
+        False-positive rate, a fraction.
+    n_samples : int
+        Number n of samples that the mean and the empirical (1/n, unshrunk) covariance were fitted to.
+    degrees_of_freedom : int or (L,) ints
+        Dimension p of each Gaussian, p < n; several when distances are summed over levels.
+
+    Returns
+    -------
+    float or array
+        Threshold on M (not squared); for several Gaussians the sum of their thresholds, as in
+        `chi2_threshold`.
+
+    Raises
+    ------
+    InputError
+        If a Gaussian has n <= p: its empirical covariance is singular.
+
+    Notes
+    -----
+    For a new sample y of the same law, y - m is Gaussian with covariance (1 + 1/n) times the true one, and
+    independent of the covariance estimate S. With the unbiased estimate n S / (n - 1), Hotelling's
+    ``T² = n / (n + 1) (y - m)ᵀ [n S / (n - 1)]⁻¹ (y - m)`` is ``p (n - 1) / (n - p)`` times an F variable with
+    p and n - p degrees of freedom. As ``T² = (n - 1) / (n + 1) M²``, ``M² = p (n + 1) / (n - p) F(p, n - p)``.
+    For n to infinity this becomes the chi-square law.
+
+    References
+    ----------
+    Hotelling, "The generalization of Student's ratio", Annals of Mathematical Statistics 2, 1931.
+
+    Examples
+    --------
+    >>> round(float(hotelling_threshold(0.05, 100, 40)), 2), round(float(chi2_threshold(0.05, 40)), 2)
+    (10.36, 7.47)
+    """
+    rates = np.asarray(fpr, dtype=np.float64)[..., None]
+    dofs = np.atleast_1d(degrees_of_freedom)
+    if n_samples <= dofs.max():
+        raise InputError(
+            f"Hotelling's law needs more samples than features, there are {n_samples} samples and "
+            f"{dofs.max()} features: give more normal samples, or use a cross-validated threshold"
+        )
+    scale = dofs * (n_samples + 1) / (n_samples - dofs)
+    return np.sqrt(scale * stats.f.isf(rates, dofs, n_samples - dofs)).sum(axis=-1)
 
 
 def chi2_p_values(distances: ArrayLike, degrees_of_freedom: ArrayLike) -> NDArray[np.float64]:
