@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib.metadata
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -66,7 +67,8 @@ def augmented_moments(
     """
     passes, seed = whole_number(passes, "passes", 1), whole_number(seed, "seed", 0)
     extractor.fit(data.train.paths)
-    about = provenance(data, extractor) | {"augmentation": {"version": augmentation.VERSION, "seed": seed}}
+    drawn = {"version": augmentation.VERSION, "seed": seed, "scipy": importlib.metadata.version("scipy")}
+    about = provenance(data, extractor) | {"augmentation": drawn}
     columns = level_columns(extractor.level_widths)
     hidden = None if extractor.progress is None else not extractor.progress
     count = passes * len(data.train)
