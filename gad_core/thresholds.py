@@ -60,9 +60,7 @@ def chi2_threshold(fpr: ArrayLike, degrees_of_freedom: ArrayLike) -> NDArray[np.
     return np.sqrt(stats.chi2.isf(rates, np.atleast_1d(degrees_of_freedom))).sum(axis=-1)
 
 
-def hotelling_threshold(
-    fpr: ArrayLike, n_samples: int, degrees_of_freedom: ArrayLike
-) -> NDArray[np.float64]:
+def hotelling_threshold(fpr: ArrayLike, n_samples: int, degrees_of_freedom: ArrayLike) -> NDArray[np.float64]:
     """Distance that new normal samples exceed at a given rate, the errors of the fitted Gaussian included.
 
     Parameters

@@ -17,6 +17,7 @@ from training.compare import compare
 from training.export import export
 from training.loop import Plan, train
 from training.pictures import draw_pictures
+from training.ship import ship
 from training.student import Classification, Distillation
 from training.targets import compute_targets
 
@@ -73,8 +74,12 @@ def _export(args: argparse.Namespace) -> None:
     export(build_model(args), run_folder(args), vars(args))
 
 
+def _ship(args: argparse.Namespace) -> None:
+    ship(run_folder(args) / "embedded.safetensors", args.made_by)
+
+
 def _compare(args: argparse.Namespace) -> None:
-    compare([Path(path) for path in args.weights], Path(args.data), args.category)
+    compare(args.weights, Path(args.data), args.category, args.gain, args.out)
 
 
 _STEPS = {
@@ -82,6 +87,7 @@ _STEPS = {
     "targets": _targets,
     "train": _train,
     "export": _export,
+    "ship": _ship,
     "compare": _compare,
 }
 
@@ -104,9 +110,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--weights", nargs="*", default=[], help="compare: files of weights")
+    parser.add_argument("--made-by", nargs="*", default=[], help="ship: commands that made the weights")
+    parser.add_argument("--weights", nargs="*", default=[], help="compare: files of weights, or random")
     parser.add_argument("--data", default="", help="compare: folder of a data set in MVTec's layout")
     parser.add_argument("--category", nargs="*", help="compare: its categories")
+    parser.add_argument("--gain", type=float, default=1.0, help="compare: brightness of good test images")
+    parser.add_argument("--out", type=Path, help="compare: file to write")
     return parser
 
 

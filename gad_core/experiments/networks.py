@@ -8,6 +8,7 @@ import numpy as np
 
 from gad_core.evaluation import Setting, evaluate_distances, evaluation_row
 from gad_core.feature_file import CategoryFeatures
+from gad_core.levels import Combine
 
 
 def network_rows(features: CategoryFeatures, network: str, rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -30,7 +31,7 @@ def network_rows(features: CategoryFeatures, network: str, rng: np.random.Genera
         ``auroc_high``.
     """
     levels = features.level_widths
-    predictors = {"joint": "joint", "sum": "sum", "deepest level": max(levels)}
+    predictors: dict[str, Combine] = {"joint": "joint", "sum": "sum", "deepest level": max(levels)}
     settings = [Setting(combine) for combine in predictors.values()]
     found = evaluate_distances(features.train, features.test, levels, settings)
     rows = []

@@ -94,7 +94,9 @@ def _distance_rows(
     for settings in (together, *alone):
         try:
             found = evaluate_distances(features.train, features.test, features.level_widths, settings, folds)
-            rows += [_row(features, cells[s], s.reduce, s.combine, folds, distances) for s, distances in found]
+            rows += [
+                _row(features, cells[s], s.reduce, s.combine, folds, distances) for s, distances in found
+            ]
         except InputError as error:
             if settings is together:
                 raise

@@ -71,3 +71,41 @@ def _points(cells: Sequence[Mapping[str, Any]], name: str, colour: str, symbol: 
         name=name,
         offsetgroup=name,
     )
+
+
+def levels(predictors: Sequence[int | str], table: Mapping[str, Sequence[float]]) -> go.Figure:
+    """Draw the AUROC of each level and of the ways to combine them, one line a category.
+
+    Parameters
+    ----------
+    predictors : sequence of int or str
+        Levels, then ``"sum"`` and ``"joint"``.
+    table : mapping of str to sequence of float
+        For each category the AUROC, a fraction, of each predictor.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Levels are joined by lines; the combined predictors stand apart.
+    """
+    names = [f"level {p}" if isinstance(p, int) else p for p in predictors]
+    single = sum(isinstance(p, int) for p in predictors)
+    figure = go.Figure()
+    looks = zip(table.items(), _LOOKS[1:], ("solid", "dash", "dot"), strict=False)
+    for (category, values), (colour, symbol), dash in looks:
+        percent = [100 * value for value in values]
+        marker = {"color": colour, "symbol": symbol, "size": 10}
+        for where, mode in ((slice(single), "lines+markers"), (slice(single, None), "markers")):
+            figure.add_scatter(
+                x=names[where],
+                y=percent[where],
+                mode=mode,
+                name=category,
+                legendgroup=category,
+                showlegend=mode != "markers",
+                line={"color": colour, "dash": dash},
+                marker=marker,
+            )
+    figure.add_hline(y=50, line={"dash": "dot", "color": NEUTRAL}, annotation_text="guessing")
+    figure.update_yaxes(range=[-3, 103])
+    return finished(figure, x="predictor", y="AUROC, %")
