@@ -14,9 +14,9 @@ from gad_core.manifest import DATA
 from gad_core.weights import EMBEDDED
 
 CHOSEN_ON = (
-    "the route, distil or classify: bottle, screw and transistor of MVTec AD. What is shipped of the distilled "
-    "variants: AUROC on the data set of gad synthesize, as it is and with the good test images 8 % darker or "
-    "brighter. That exposure matters was known from the screws of MVTec AD; see training/README.md"
+    "the route, distil or classify: bottle, screw and transistor of MVTec AD. Which distilled variant: AUROC on "
+    "the data set of gad synthesize, as it is and with the good test images 8 % darker or brighter. That the "
+    "exposure matters was known from the screws of MVTec AD; see training/README.md"
 )
 
 
@@ -37,8 +37,8 @@ def ship(exported: Path, commands: list[str]) -> None:
         shutil.copyfile(exported, temporary)
     entry = {
         "licence": "BSD-3-Clause (LICENSE), as the code",
-        "source": "learned from pictures that training/procedural draws and the maps that EfficientNet-B4 with "
-        "ImageNet weights (TensorFlow's training) gives for them; no photograph was used",
+        "source": "learned from pictures that training/procedural draws and from the maps of them that "
+        "EfficientNet-B4 gives with ImageNet weights (TensorFlow's training); no photograph was used",
         "command": "; ".join(commands),
         "date": datetime.date.fromtimestamp(exported.stat().st_mtime).isoformat(),
         "seed": facts["seed"],
