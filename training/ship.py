@@ -14,9 +14,9 @@ from gad_core.manifest import DATA
 from gad_core.weights import EMBEDDED
 
 CHOSEN_ON = (
-    "the route, distil or classify: bottle, screw and transistor of MVTec AD. Which distilled variant: AUROC on "
-    "the data set of gad synthesize, as it is and with the good test images 8 % darker or brighter. That the "
-    "exposure matters was known from the screws of MVTec AD; see training/README.md"
+    "the route, distil or classify: bottle, screw and transistor of MVTec AD. Which distilled variant: AUROC "
+    "on the data set of gad synthesize, as it is and with the good test images 8 % darker or brighter. That "
+    "the exposure matters was known from the screws of MVTec AD; see training/README.md"
 )
 
 
