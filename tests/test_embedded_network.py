@@ -1,8 +1,11 @@
 """The network that ships with the package, from pictures to a verdict without any download."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 import gad_core as gad
 from gad_core.backbones import build, get_backbone
@@ -30,8 +33,13 @@ def test_the_weights_are_small_and_say_how_they_were_made():
     path, entry = shipped_file(EMBEDDED), describe(EMBEDDED)
     assert path == checkpoint_path(BACKBONE)
     assert path.stat().st_size == entry["bytes"] <= LARGEST
-    for fact in ("sha256", "licence", "source", "command", "date", "seed", "chosen_on"):
-        assert entry[fact] != "", fact
+    assert "python -m training" in entry["command"]
+    with safe_open(path, framework="pt") as file:
+        made_from = {key: json.loads(value) for key, value in file.metadata().items()}
+    assert entry["made_from"] == made_from
+    assert made_from["plan"]["seed"] >= made_from["seed"] >= 0
+    for fact in ("licence", "source", "date", "chosen_on"):
+        assert len(entry[fact]) > 9, fact
 
 
 def test_they_are_the_default_and_the_only_pretrained_ones():
@@ -62,7 +70,9 @@ def test_levels_have_their_widths_and_strides():
     assert [m.shape[1] for m in maps] == list(WIDTHS)
     assert [96 // m.shape[2] for m in maps] == (2 * np.cumprod(STRIDES)).tolist()
     assert all((m >= 0).all() for m in maps)
-    blocks = [[type(layer).__name__ for layer in level].count("Residual") for level in network.features]
+    blocks = [
+        [type(layer).__name__ for layer in level].count("Residual") for level in network.features.children()
+    ]
     assert tuple(blocks) == BLOCKS
 
 

@@ -1,22 +1,28 @@
 """The making of the embedded weights, in small: pictures, targets, training that continues, export."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from gad_core.backbones import build, get_backbone
 from gad_core.checkpoint import load_weights
 from gad_core.embedded_network import embedded_network
-from training.batches import Examples, augmented, training_order
-from training.export import FACTS, export, folded
+from gad_core.errors import InputError
+from training.__main__ import main
+from training.batches import Examples, augmented, exposed, training_order
+from training.export import export, folded
 from training.loop import Plan, learning_rate, train
 from training.pictures import chunk_path, chunks, draw_pictures
 from training.procedural.fields import FIELDS, nearest_cells
 from training.procedural.pictures import COMPOSITIONS, picture
 from training.procedural.shapes import SHAPES
+from training.record import claim
+from training.runs import train_variant
 from training.student import Classification, Distillation
 from training.targets import TEACHER, channel_statistics, compute_targets, split_targets, target_shapes
 
@@ -148,14 +154,16 @@ def test_pictures_on_disk_are_continued_and_numbered(pictures, tmp_path):
         assert np.array_equal(mine, other)
     instance, style = divmod(8 + 3, STYLES)
     assert np.array_equal(list(chunks(tmp_path))[1][3], picture(style, instance, size=SIZE))
-    with pytest.raises(ValueError, match="choose a multiple"):
+    with pytest.raises(InputError, match="choose a multiple"):
         draw_pictures(tmp_path, 25, STYLES, seed=0, processes=1, chunk_length=8)
+    with pytest.raises(InputError, match="begun with styles 6: choose another folder"):
+        draw_pictures(tmp_path, 24, STYLES + 1, seed=0, processes=1, chunk_length=8, size=SIZE)
 
 
 def test_a_missing_file_of_pictures_is_noticed(pictures, tmp_path):
     for chunk in (0, 2):
         chunk_path(tmp_path, chunk).write_bytes(chunk_path(pictures, chunk).read_bytes())
-    with pytest.raises(FileNotFoundError, match=r"00001\.npy"):
+    with pytest.raises(InputError, match=r"00001\.npy is missing"):
         list(chunks(tmp_path))
 
 
@@ -211,6 +219,16 @@ def test_augmentation_moves_pixels_and_makes_none_up(pictures):
         assert np.array_equal(np.sort(before.reshape(-1, 3), axis=0), np.sort(after.reshape(-1, 3), axis=0))
 
 
+def test_exposure_scales_each_colour_of_a_picture(pictures):
+    images = np.full((50, 4, 4, 3), 100, dtype=np.uint8)
+    assert np.array_equal(exposed(images, 0.0, np.random.default_rng(0)), images)
+    changed = exposed(images, 0.2, np.random.default_rng(0)).astype(float)
+    assert np.all(changed == changed[:, :1, :1])  # the same at every place
+    logs = np.log(changed[:, 0, 0] / 100)
+    assert logs.mean(1).std() == pytest.approx(0.2, rel=0.4)
+    assert 0 < (logs - logs.mean(1, keepdims=True)).std() < 0.1
+
+
 # --- training and export ----------------------------------------------------------------------------------
 
 
@@ -219,7 +237,7 @@ def model_of(route, targets):
     return Distillation(targets) if route == "distil" else Classification(STYLES)
 
 
-def run(route, pictures, targets, folder, steps, save_every=2, planned=4):
+def run(route, pictures, targets, folder, save_every=2, planned=4):
     examples = Examples(pictures, targets if route == "distil" else None, STYLES)
     plan = Plan(steps=planned, batch=4, save_every=save_every, held_out=4)
     folder.mkdir(exist_ok=True)
@@ -230,7 +248,7 @@ def run(route, pictures, targets, folder, steps, save_every=2, planned=4):
 
 @pytest.mark.parametrize("route", ["distil", "classify"])
 def test_a_killed_run_continues_to_the_same_weights(route, pictures, targets, tmp_path, monkeypatch):
-    straight = run(route, pictures, targets, tmp_path / "a", 4)
+    straight = run(route, pictures, targets, tmp_path / "a")
     from training import loop
 
     update, done = loop._update, []
@@ -244,8 +262,8 @@ def test_a_killed_run_continues_to_the_same_weights(route, pictures, targets, tm
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_update", killed)
         with pytest.raises(KeyboardInterrupt):
-            run(route, pictures, targets, tmp_path / "b", 4)
-    continued = run(route, pictures, targets, tmp_path / "b", 4)
+            run(route, pictures, targets, tmp_path / "b")
+    continued = run(route, pictures, targets, tmp_path / "b")
     for name, tensor in straight.state_dict().items():
         assert torch.equal(tensor, continued.state_dict()[name]), name
     with (tmp_path / "b" / "loss.csv").open() as file:
@@ -306,9 +324,10 @@ def test_folded_batch_norms_give_the_same_maps():
 
 
 def test_export_is_a_file_of_weights_that_says_how_it_was_made(pictures, targets, tmp_path):
-    model = run("classify", pictures, targets, tmp_path, 2, planned=2)
-    options = {name: f"the {name}" for name in FACTS}
-    path = export(model_of("classify", targets), tmp_path, options)
+    facts = {"variant": "classify", "seed": 0, "plan": {"steps": 2}}
+    claim(tmp_path, facts)
+    model = run("classify", pictures, targets, tmp_path, planned=2)
+    path = export(tmp_path)
     network = build(get_backbone("embedded"), 5)
     load_weights(network, path)
     images = torch.randn(1, 3, 64, 64)
@@ -316,5 +335,106 @@ def test_export_is_a_file_of_weights_that_says_how_it_was_made(pictures, targets
         want = model.eval().network(images)
         torch.testing.assert_close(network(images)[-1], want, rtol=0.02, atol=0.01 * want.abs().max().item())
     with safe_open(path, framework="pt") as file:
-        assert file.metadata() == options
+        assert {key: json.loads(value) for key, value in file.metadata().items()} == facts
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
+
+
+# --- variants and the command line ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_variants(monkeypatch):
+    from dataclasses import replace
+
+    from training import variants
+
+    small = {
+        name: replace(v, plan=replace(v.plan, steps=2, batch=4, save_every=1, held_out=4))
+        for name, v in variants.VARIANTS.items()
+    }
+    monkeypatch.setattr(variants, "VARIANTS", small)
+
+
+def test_a_variant_trains_first_what_it_starts_from(small_variants, pictures, targets, tmp_path):
+    for source, name in ((pictures, "pictures"), (targets, "targets")):
+        (tmp_path / name).symlink_to(source)
+    train_variant(tmp_path, "exposed", 3, CPU)
+    facts = json.loads((tmp_path / "exposed-3" / "made_from.json").read_text())
+    assert (facts["plan"]["exposure"], facts["plan"]["seed"]) == (0.2, 4)
+    assert facts["start"]["plan"]["seed"] == 3
+    first, second = (
+        torch.load(tmp_path / f"{name}-3" / "checkpoint.pt", weights_only=True)["model"]
+        for name in ("distil", "exposed")
+    )
+    name = "network.features.4.0.0.weight"
+    assert not torch.equal(first[name], second[name])
+    assert (first[name] - second[name]).norm() < 0.2 * first[name].norm()  # it went on, not from scratch
+
+
+def test_a_folder_of_another_plan_is_refused(small_variants, pictures, targets, tmp_path, monkeypatch):
+    (tmp_path / "pictures").symlink_to(pictures)
+    train_variant(tmp_path, "classify", 0, CPU)
+    from training import variants
+
+    changed = variants.VARIANTS["classify"]
+    object.__setattr__(changed.plan, "steps", 3)
+    with pytest.raises(InputError, match=r"classify-0 was begun with plan .*'steps': 2"):
+        train_variant(tmp_path, "classify", 0, CPU)
+
+
+def test_too_few_pictures_are_an_error_and_not_an_endless_search(pictures, tmp_path):
+    examples = Examples(pictures, None, STYLES)
+    with pytest.raises(InputError, match="24 pictures, of which 22 are held out"):
+        train(Classification(STYLES), examples, Plan(steps=1, batch=4, held_out=22), tmp_path, CPU)
+
+
+def test_everything_from_the_command_line(small_variants, tmp_path, monkeypatch, capsys):
+    from training import pictures as drawing
+
+    monkeypatch.setattr(drawing.draw_pictures, "__kwdefaults__", {"chunk_length": 8, "size": SIZE})
+    options = ["--folder", str(tmp_path), "--variant", "classify", "--count", "16", "--styles", "4"]
+    assert main(["all", *options, "--processes", "1"]) == 0
+    path = tmp_path / "classify-0" / "embedded.safetensors"
+    assert capsys.readouterr().out.strip() == str(path)
+    load_weights(build(get_backbone("embedded"), 5), path)
+    assert main(["train", "--folder", str(tmp_path), "--variant", "best"]) == 2
+    assert "there are distil, classify" in capsys.readouterr().err
+    assert main(["export", "--folder", str(tmp_path), "--variant", "distil"]) == 2
+
+
+def test_shipping_describes_the_weights(tmp_path, monkeypatch):
+    from training import ship as shipping
+
+    (tmp_path / "manifest.json").write_text('{"files": {"a": {"sha256": "0"}}}')
+    monkeypatch.setattr(shipping, "DATA", tmp_path)
+    exported = tmp_path / "new.safetensors"
+    save_file({"x": torch.zeros(2)}, exported, metadata={"seed": "5"})
+    shipping.ship(exported, "python -m training all")
+    entries = json.loads((tmp_path / "manifest.json").read_text())["files"]
+    entry = entries["weights/embedded.safetensors"]
+    assert (tmp_path / "weights/embedded.safetensors").read_bytes() == exported.read_bytes()
+    assert (entry["command"], entry["made_from"]) == ("python -m training all", {"seed": 5})
+    assert entries["a"] == {"sha256": "0"}
+    with pytest.raises(InputError, match="export that variant first"):
+        shipping.ship(tmp_path / "absent", "x")
+
+
+def test_comparison_is_the_joint_gaussians(tmp_path, capsys):
+    import gad_core as gad
+    from gad_core.evaluation import auroc
+
+    gad.synthesize(
+        tmp_path, categories=["nut"], n_train=8, n_test_good=3, n_test_defect=1, size=64, progress=False
+    )
+    out = tmp_path / "out.csv"
+    options = ["--weights", "random", "--data", str(tmp_path), "--out", str(out)]
+    assert main(["compare", *options]) == 0
+    data, extractor = gad.MVTecDataset(tmp_path, "nut"), gad.FeatureExtractor("embedded", "random")
+    detector = gad.GaussianDetector(combine="joint").fit(extractor.transform(data.train.paths))
+    expected = auroc(data.test.labels, detector.mahalanobis(extractor.transform(data.test.paths)))
+    rows = list(csv.DictReader(out.open()))
+    assert rows == [
+        {"weights": "random", "gain": "1.0", "category": "nut", "auroc_percent": f"{100 * expected:.2f}"}
+    ]
+    assert main(["compare", *options, "--gain", "0.5"]) == 0
+    assert next(csv.DictReader(out.open()))["gain"] == "0.5"

@@ -140,9 +140,9 @@ def test_resolve_a_file_or_random(tmp_path):
     assert not file.is_unchanged()
 
 
-@pytest.mark.parametrize("given", ["absent.safetensors", ".", None, 3])
+@pytest.mark.parametrize("given", ["absent.safetensors", ".", 3])
 def test_resolve_what_is_no_file(given):
-    with pytest.raises(InputError, match='"imagenet", "random"'):
+    with pytest.raises(InputError, match='"imagenet", "embedded", "random"'):
         resolve_weights(given, RESNET)
 
 
@@ -181,7 +181,7 @@ def test_a_failed_download_says_what_else_there_is(torch_home, monkeypatch, erro
         raise error
 
     monkeypatch.setattr(download, "fetch", fetch)
-    pattern = r"resnet18-f37072fd\.pth .*--weights FILE.*--weights random.*no route"
+    pattern = r"resnet18-f37072fd\.pth .*--weights FILE.*--backbone embedded.*no route"
     with pytest.raises(InputError, match=pattern):
         resolve_weights("imagenet", RESNET)
     assert not torch_home.exists()

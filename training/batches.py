@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gad_core.errors import InputError
 from training.pictures import chunks
 
 
@@ -30,7 +31,7 @@ class Examples:
         self.pictures, self.styles = list(chunks(pictures)), styles
         self.targets = None if targets is None else list(chunks(targets))
         if self.targets is not None and len(self.targets) != len(self.pictures):
-            raise ValueError("there are not as many files of targets as of pictures: make the targets first")
+            raise InputError("there are not as many files of targets as of pictures: make the targets first")
 
     def __len__(self) -> int:
         return self.chunk_length * len(self.pictures)
@@ -69,14 +70,14 @@ def augmented(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
 
 
 def exposed(images: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Change exposure and white balance of pictures, of which the targets shall not depend.
+    """Change exposure and white balance of pictures, on which the targets shall not depend.
 
     Parameters
     ----------
     images : (b, s, s, 3) uint8 array
         Pictures.
     strength : float
-        Standard deviation of the logarithm of the exposure; that of each colour's is a third of it.
+        Standard deviation of the logarithm of the exposure; that of each colour is a third of it.
     rng : numpy.random.Generator
         Source of the changes.
 

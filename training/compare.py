@@ -15,8 +15,7 @@ from gad_core.evaluation import auroc
 from gad_core.features import FeatureExtractor
 from gad_core.files import replacing
 from gad_core.images import read_image
-
-RANDOM = "random"
+from gad_core.weights import NAMED
 
 
 def compare(
@@ -27,7 +26,7 @@ def compare(
     Parameters
     ----------
     weights : sequence of str
-        Files of weights of the embedded network, or ``"random"``.
+        Files of weights of the embedded network, ``"embedded"`` or ``"random"``.
     root : pathlib.Path
         Folder of a data set.
     categories : sequence of str or None
@@ -40,7 +39,7 @@ def compare(
     names, cells = list(categories or list_categories(root)), []
     print("weights".ljust(24), *(f"{name[:10]:>10}" for name in names), f"{'mean':>10}")
     for each in weights:
-        label = each if each == RANDOM else Path(each).parent.name
+        label = each if each in NAMED else Path(each).parent.name
         row = [100 * joint_auroc(each, MVTecDataset(root, name), gain) for name in names]
         print(label.ljust(24), *(f"{value:10.2f}" for value in (*row, np.mean(row))), flush=True)
         cells += [(label, gain, name, f"{value:.2f}") for name, value in zip(names, row, strict=True)]

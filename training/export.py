@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -12,9 +11,8 @@ from torch import Tensor, nn
 
 from gad_core.embedded_network import embedded_network
 from gad_core.files import replacing
-
-FACTS = ("route", "seed", "picture_seed", "count", "styles", "steps", "batch", "rate", "exposure", "start")
-"""Options of a run that the file names."""
+from training.loop import load_checkpoint
+from training.record import read_facts
 
 
 def folded(network: nn.Module) -> dict[str, Tensor]:
@@ -37,34 +35,33 @@ def folded(network: nn.Module) -> dict[str, Tensor]:
             scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
             state[f"{name}.0.weight"] = convolution.weight * scale[:, None, None, None]
             state[f"{name}.0.bias"] = norm.bias - norm.running_mean * scale
-    expected = embedded_network().state_dict().keys()
-    if state.keys() != expected:
-        raise ValueError(f"the network does not fold: {state.keys() ^ expected}")
     return {name: tensor.detach().contiguous() for name, tensor in state.items()}
 
 
-def export(model: nn.Module, folder: Path, options: Mapping[str, Any]) -> Path:
-    """Write the network of a training run's last checkpoint as ``embedded.safetensors`` in its folder.
+def export(run: Path) -> Path:
+    """Write the network of a run's last checkpoint as ``embedded.safetensors`` in its folder.
 
     Parameters
     ----------
-    model : torch.nn.Module
-        Of the run's route, freshly built.
-    folder : pathlib.Path
-        Of the run.
-    options : mapping
-        Of the run; those in `FACTS` become metadata.
+    run : pathlib.Path
+        Folder of the run; what it was made from becomes the file's metadata.
 
     Returns
     -------
     pathlib.Path
         The file.
+
+    Raises
+    ------
+    InputError
+        If the run has no checkpoint, or does not say what it was made from.
     """
-    checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")
-    model.load_state_dict(checkpoint["model"])
-    halves = {name: tensor.to(torch.float16) for name, tensor in folded(model.network).items()}
-    facts = {name: str(options[name]) for name in FACTS}
-    path = folder / "embedded.safetensors"
+    facts = {name: json.dumps(value) for name, value in read_facts(run).items()}
+    trained, prefix = embedded_network(normalise=True), "network."
+    state = load_checkpoint(run)["model"]
+    trained.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    halves = {name: tensor.to(torch.float16) for name, tensor in folded(trained).items()}
+    path = run / "embedded.safetensors"
     with replacing(path) as temporary:
         save_file(halves, temporary, metadata=facts)
     return path

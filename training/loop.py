@@ -15,11 +15,13 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from gad_core.errors import InputError
 from gad_core.files import replacing
 from gad_core.runtime import normalised
 from training.batches import Examples, augmented, exposed, training_order
 from training.plot import write_plot
 
+CHECKPOINT = "checkpoint.pt"
 WARM_UP = 100
 """Steps in which the learning rate rises."""
 
@@ -75,10 +77,20 @@ def train(model: nn.Module, examples: Examples, plan: Plan, folder: Path, device
         Gets ``checkpoint.pt``, ``loss.csv`` and ``loss.html``.
     device : torch.device
         Where to compute.
+
+    Raises
+    ------
+    InputError
+        If there are too few pictures.
     """
+    if len(examples) - plan.held_out < plan.batch:
+        raise InputError(
+            f"{len(examples)} pictures, of which {plan.held_out} are held out, are too few for batches of "
+            f"{plan.batch}: draw more (--count)"
+        )
     model.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=plan.rate, weight_decay=plan.decay)
-    log = _resume(model, optimiser, folder, plan)
+    log = _resume(model, optimiser, folder)
     order = training_order(len(examples) - plan.held_out, plan.batch, plan.seed)
     with tqdm(total=plan.steps, initial=len(log), desc=folder.name, unit="step", mininterval=10) as bar:
         for step, index in enumerate(itertools.islice(order, len(log), plan.steps), start=len(log)):
@@ -130,9 +142,11 @@ def validation_loss(model: nn.Module, examples: Examples, held_out: int, device:
     return float(np.mean(losses))
 
 
-def _save(model: nn.Module, optimiser: torch.optim.Optimizer, log: list[dict], folder: Path) -> None:
+def _save(
+    model: nn.Module, optimiser: torch.optim.Optimizer, log: list[dict[str, Any]], folder: Path
+) -> None:
     state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "log": log}
-    with replacing(folder / "checkpoint.pt") as temporary:
+    with replacing(folder / CHECKPOINT) as temporary:
         torch.save(state, temporary)
     with replacing(folder / "loss.csv") as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(log[0]))
@@ -141,12 +155,21 @@ def _save(model: nn.Module, optimiser: torch.optim.Optimizer, log: list[dict], f
     write_plot(log, folder / "loss.html")
 
 
-def _resume(model: nn.Module, optimiser: torch.optim.Optimizer, folder: Path, plan: Plan) -> list[dict]:
-    path = folder / "checkpoint.pt"
+def load_checkpoint(folder: Path) -> dict[str, Any]:
+    """Read a run's last checkpoint; InputError if there is none."""
+    path = folder / CHECKPOINT
     if not path.is_file():
+        raise InputError(f"{folder} has no checkpoint: train that variant first")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _resume(model: nn.Module, optimiser: torch.optim.Optimizer, folder: Path) -> list[dict[str, Any]]:
+    """Continue from the last checkpoint, if there is one, and give the log up to it."""
+    if not (folder / CHECKPOINT).is_file():
         return []
-    state = torch.load(path, weights_only=True)
+    state = load_checkpoint(folder)
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
-    log: list[dict] = state["log"]
-    return log[: plan.steps]
+    log: list[dict[str, Any]] = state["log"]
+    return log

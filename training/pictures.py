@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from gad_core.errors import InputError
 from gad_core.files import replacing
 from training.procedural.pictures import SIZE, picture
+from training.record import claim
 
 CHUNK = 500
 """Pictures in a file."""
@@ -51,8 +53,8 @@ def draw_pictures(
         Pictures in a file, and their edge length in pixels.
     """
     if count % chunk_length:
-        raise ValueError(f"{count} pictures do not fill files of {chunk_length}: choose a multiple of it")
-    folder.mkdir(parents=True, exist_ok=True)
+        raise InputError(f"{count} pictures do not fill files of {chunk_length}: choose a multiple of it")
+    claim(folder, {"count": count, "styles": styles, "seed": seed, "size": size})
     missing = [c for c in range(count // chunk_length) if not chunk_path(folder, c).is_file()]
     draw = partial(_draw_chunk, folder=folder, styles=styles, seed=seed, chunk_length=chunk_length, size=size)
     # Not forked: torch's threads do not survive a fork.
@@ -71,7 +73,10 @@ def _draw_chunk(chunk: int, folder: Path, styles: int, seed: int, chunk_length: 
 
 
 def chunks(folder: Path) -> Iterator[NDArray]:
-    """Give the files of a folder in order, mapped into memory; FileNotFoundError if there is none."""
+    """Give the files of a folder in order, mapped into memory; InputError if one is missing."""
     there = len(list(folder.glob("[0-9]*.npy")))
     for chunk in range(max(there, 1)):
-        yield np.load(chunk_path(folder, chunk), mmap_mode="r")
+        path = chunk_path(folder, chunk)
+        if not path.is_file():
+            raise InputError(f"{path} is missing: make the pictures, or the targets, first")
+        yield np.load(path, mmap_mode="r")

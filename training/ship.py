@@ -9,6 +9,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from gad_core.errors import InputError
 from gad_core.files import replacing, sha256
 from gad_core.manifest import DATA
 from gad_core.weights import EMBEDDED
@@ -20,28 +21,30 @@ CHOSEN_ON = (
 )
 
 
-def ship(exported: Path, commands: list[str]) -> None:
+def ship(exported: Path, command: str) -> None:
     """Copy an exported file of weights into the package and describe it.
 
     Parameters
     ----------
     exported : pathlib.Path
         From `training.export.export`.
-    commands : list of str
-        The commands that made it, in order.
+    command : str
+        The command that made it.
     """
+    if not exported.is_file():
+        raise InputError(f"{exported} is missing: export that variant first")
     target, manifest = DATA / EMBEDDED, DATA / "manifest.json"
     with safe_open(exported, framework="pt") as file:
         facts = file.metadata()
     with replacing(target) as temporary:
         shutil.copyfile(exported, temporary)
     entry = {
-        "licence": "BSD-3-Clause (LICENSE), as the code",
-        "source": "learned from pictures that training/procedural draws and from the maps of them that "
-        "EfficientNet-B4 gives with ImageNet weights (TensorFlow's training); no photograph was used",
-        "command": "; ".join(commands),
+        "licence": "BSD-3-Clause (LICENSE), as the code; the teacher's weights are under Apache 2.0",
+        "source": "learned from pictures that training/procedural draws and the maps that EfficientNet-B4 with "
+        "ImageNet weights (TensorFlow's) gives for them; no photograph was among the pictures",
+        "command": command,
         "date": datetime.date.fromtimestamp(exported.stat().st_mtime).isoformat(),
-        "seed": facts["seed"],
+        "made_from": {key: json.loads(value) for key, value in facts.items()},
         "chosen_on": CHOSEN_ON,
         "sha256": sha256(target),
         "bytes": target.stat().st_size,

@@ -11,7 +11,7 @@ from torch.nn import functional
 from gad_core.embedded_network import WIDTHS, embedded_network
 from training.targets import channel_statistics, reduced, split_targets, target_shapes
 
-LIMIT = 8.0
+TARGET_LIMIT = 8.0
 """Standard deviations beyond which a target is cut: a few of the teacher's values are far out."""
 POOLED_WEIGHT = 2.0
 """Weight of the error of the averages over positions, which are what the Gaussian is fitted to."""
@@ -33,14 +33,11 @@ class Distillation(nn.Module):
     ----------
     targets : pathlib.Path
         Folder of targets, for the statistics of the teacher's channels.
-    pooled_weight : float
-        Weight of the error of the maps' averages.
     """
 
-    def __init__(self, targets: Path, pooled_weight: float = POOLED_WEIGHT) -> None:
+    def __init__(self, targets: Path) -> None:
         super().__init__()
         self.network = embedded_network(normalise=True)
-        self.pooled_weight = pooled_weight
         channels = [shape[0] for shape in target_shapes()]
         self.heads = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(WIDTHS, channels, strict=True))
         means, deviations = channel_statistics(targets)
@@ -61,11 +58,13 @@ class Distillation(nn.Module):
         maps = reduced(level_maps(self.network, images))
         errors, pooled = [], []
         for i, (x, head, raw) in enumerate(zip(maps, self.heads, split_targets(rows), strict=True)):
-            target = ((raw - getattr(self, f"mean{i}")) / getattr(self, f"deviation{i}")).clamp(-LIMIT, LIMIT)
+            target = ((raw - getattr(self, f"mean{i}")) / getattr(self, f"deviation{i}")).clamp(
+                -TARGET_LIMIT, TARGET_LIMIT
+            )
             found = head(x)
             errors.append(functional.mse_loss(found, target))
             pooled.append(functional.mse_loss(found.mean((2, 3)), target.mean((2, 3))))
-        loss = torch.stack(errors).mean() + self.pooled_weight * torch.stack(pooled).mean()
+        loss = torch.stack(errors).mean() + POOLED_WEIGHT * torch.stack(pooled).mean()
         return loss, [e.item() for e in errors]
 
 

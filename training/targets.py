@@ -14,8 +14,9 @@ from tqdm import tqdm
 from gad_core.backbones import get_backbone
 from gad_core.files import replacing
 from gad_core.runtime import computing, load_network, normalised
-from gad_core.weights import WeightsFile
+from gad_core.weights import resolve_weights
 from training.pictures import chunk_path, chunks
+from training.record import claim, read_facts
 
 TEACHER = "efficientnet_b4"
 TEACHER_LEVELS = (3, 4, 5, 6, 7)
@@ -23,7 +24,7 @@ TEACHER_LEVELS = (3, 4, 5, 6, 7)
 SIDES = (24, 24, 12, 12, 6)
 """Side of each level's target: that of its map for a picture of 192 pixels, but the first is halved."""
 BATCH = 20
-LIMIT = 65000.0
+FLOAT16_LIMIT = 65000.0
 """Largest absolute value kept, below the largest of float16."""
 
 
@@ -59,9 +60,9 @@ def compute_targets(pictures: Path, folder: Path, weights: Path, device: torch.d
     device : torch.device
         Where to compute.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    backbone = get_backbone(TEACHER)
-    teacher = load_network(backbone, max(TEACHER_LEVELS), WeightsFile.hashed(weights), 0, None, device)
+    file, backbone = resolve_weights(weights, get_backbone(TEACHER)), get_backbone(TEACHER)
+    claim(folder, {"teacher_sha256": file and file.sha256, "pictures": read_facts(pictures)})
+    teacher = load_network(backbone, max(TEACHER_LEVELS), file, 0, None, device)
     missing = [
         (chunk, images)
         for chunk, images in enumerate(chunks(pictures))
@@ -83,7 +84,7 @@ def _flat_targets(teacher: nn.Module, images: np.ndarray, device: torch.device) 
         maps = teacher(normalised(images, device))
         levels = reduced([maps[level - 1] for level in TEACHER_LEVELS])
         flat = torch.cat([level.flatten(1) for level in levels], dim=1)
-        return flat.clamp(-LIMIT, LIMIT).to(torch.float16).cpu().numpy()
+        return flat.clamp(-FLOAT16_LIMIT, FLOAT16_LIMIT).to(torch.float16).cpu().numpy()
 
 
 def channel_statistics(targets: Path, files: int = 8) -> tuple[list[Tensor], list[Tensor]]:
