@@ -1,22 +1,17 @@
-"""What several subcommands do alike: make an extractor, write results, print tables."""
+"""What several subcommands do alike: make an extractor, check options, print tables."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import csv
-import io
-import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from gad_core.datasets.layout import MVTecDataset, list_categories
 from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
-from gad_core.files import replacing
 from gad_core.levels import Combine
+from gad_core.outputs import writing
 
 
 def make_extractor(args: argparse.Namespace) -> FeatureExtractor:
@@ -75,36 +70,6 @@ def require_writable(*outputs: Path | None, inputs: Iterable[Path] = ()) -> None
             folder = folder.parent
         with writing(path), tempfile.TemporaryFile(dir=folder):
             pass
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn an error of the system in the block into an InputError that names the file or folder to write."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot write {path}: {reason}; choose a place that you can write to") from error
-
-
-def write_json(path: Path | None, content: Mapping[str, Any]) -> None:
-    """Write results as JSON, if a file was asked for."""
-    if path is not None:
-        with writing(path), replacing(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def write_csv(path: Path | None, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write results as CSV with a header, if a file was asked for."""
-    if path is None:
-        return
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    with writing(path), replacing(path) as temporary:
-        # surrogateescape writes file names that are not UTF-8 as the bytes that they are.
-        temporary.write_bytes(text.getvalue().encode("utf-8", errors="surrogateescape"))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -1,7 +1,7 @@
-"""What a chosen false-positive rate becomes on the test images, for every way to set the threshold (Table IV).
+"""What a chosen false-positive rate becomes on the test images, for each way to set the threshold (Table IV).
 
-Everything is fitted on all normal training images, and the rates are counted on the test images. With few test
-images a rate is known badly, so each has its exact (Clopper-Pearson) interval.
+Everything is fitted on all normal training images, and the rates are counted on the test images. With few
+test images a rate is known badly, so each has its exact (Clopper-Pearson) interval.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def exceedance(labels: NDArray[np.int64], distances: NDArray, threshold: float) 
     Returns
     -------
     dict
-        ``false_alarms`` among ``normal`` with ``fpr, fpr_low, fpr_high``, and ``detected`` among ``anomalous``
-        with ``tpr, tpr_low, tpr_high``; rates are fractions, intervals cover 95 %.
+        ``false_alarms`` among ``normal`` with ``fpr, fpr_low, fpr_high``, and ``detected`` among
+        ``anomalous`` with ``tpr, tpr_low, tpr_high``; rates are fractions, intervals cover 95 %.
     """
     found: dict[str, Any] = {}
     for label, trials_name, count_name, rate in (
@@ -151,7 +151,7 @@ class Rule:
 
 
 def rates_rows(features: CategoryFeatures) -> list[dict[str, Any]]:
-    """Obtained false-positive and true-positive rates of each level, the sum and the joint Gaussian.
+    """Give the obtained false-positive and true-positive rates of each level, the sum and the joint Gaussian.
 
     Parameters
     ----------

@@ -1,0 +1,118 @@
+"""Every experiment that ``gad reproduce`` knows: what it computes, on which networks, its printed table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gad_core.errors import InputError
+from gad_core.experiments.comparison import Rows, compare_levels, summarise
+from gad_core.experiments.rates import rates_rows
+from gad_core.experiments.tables import mahalanobis_rows, table1_rows, table3_rows
+from gad_core.feature_file import CategoryFeatures
+
+EFFICIENTNETS = tuple(f"efficientnet_b{i}" for i in range(8))
+RESNETS = ("resnet18", "resnet34", "resnet50")
+B4 = ("efficientnet_b4",)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment on the features of one category and network at a time.
+
+    Parameters
+    ----------
+    name : str
+        As the command line has it, and the stem of its files.
+    title : str
+        What it is.
+    compute : callable
+        From features, and the parameters as keywords, to tidy rows.
+    compare : callable
+        From the rows of all categories and networks to those of the printed table.
+    seconds : float
+        About how long one category takes, for the estimate of the time left.
+    backbones : tuple of str
+        The paper's networks.
+    only_these : bool
+        Whether it makes sense with no other network.
+    parts : tuple of mapping
+        Parameters of each part that is stored by itself.
+    """
+
+    name: str
+    title: str
+    compute: Callable[..., list[dict[str, Any]]]
+    compare: Callable[[Rows], list[dict[str, Any]]]
+    seconds: float = 1.0
+    backbones: tuple[str, ...] = B4
+    only_these: bool = False
+    parts: tuple[Mapping[str, Any], ...] = ({},)
+
+    def takes(self, backbone: str) -> bool:
+        """Whether the experiment is done with this network."""
+        return not self.only_these or backbone in self.backbones
+
+    def rows(self, features: CategoryFeatures, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Compute one part."""
+        return self.compute(features, **parameters)
+
+
+def compare_rates(rows: Rows) -> list[dict[str, Any]]:
+    """Average the rates obtained at a chosen 5 % over categories: deepest level, sum and joint Gaussian."""
+    deepest = {row["backbone"]: row["predictor"] for row in rows if row["predictor"].startswith("level")}
+    shown = [
+        row
+        for row in rows
+        if row["chosen"] == 0.05 and row["predictor"] in (deepest[row["backbone"]], "sum", "joint")
+    ]
+    return summarise(
+        shown, ("predictor",), ("method", "covariance"), {"fpr": "FPR % (chosen: 5)", "tpr": "TPR %"}
+    )
+
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    each.name: each
+    for each in (
+        Experiment("table1", "Table I: baselines and the Mahalanobis distance", table1_rows, compare_levels),
+        Experiment(
+            "table2",
+            "Table II: EfficientNets B0 to B7",
+            mahalanobis_rows,
+            compare_levels,
+            backbones=EFFICIENTNETS,
+            only_these=True,
+        ),
+        Experiment("table3", "Table III: PCA and NPCA subspaces", table3_rows, compare_levels, seconds=3),
+        Experiment(
+            "table7",
+            "Table VII: ResNets",
+            mahalanobis_rows,
+            compare_levels,
+            backbones=RESNETS,
+            only_these=True,
+        ),
+        Experiment("rates", "Obtained false-positive and true-positive rates", rates_rows, compare_rates, 4),
+    )
+}
+
+ALIASES = {"table8": "table5"}
+"""Names of the same content."""
+
+
+def chosen_experiments(names: list[str]) -> list[Experiment]:
+    """Look up experiments by name; ``all`` is every one.
+
+    Raises
+    ------
+    InputError
+        For a name that is not known.
+    """
+    wanted = dict.fromkeys(ALIASES.get(name, name) for name in names)
+    if "all" in wanted:
+        return list(EXPERIMENTS.values())
+    for name in wanted:
+        if name not in EXPERIMENTS:
+            raise InputError(f"no experiment {name!r}; there are: {', '.join((*EXPERIMENTS, 'all'))}")
+    return [EXPERIMENTS[name] for name in wanted]

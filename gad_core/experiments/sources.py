@@ -1,0 +1,106 @@
+"""Where an experiment's features come from: the package itself, or images and a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from gad_core.datasets.embedded import embedded_features, list_embedded
+from gad_core.datasets.layout import MVTecDataset
+from gad_core.errors import InputError
+from gad_core.feature_file import CategoryFeatures
+from gad_core.features import FeatureExtractor
+
+
+@dataclass(frozen=True)
+class Source:
+    """Features of one category and network, loaded or computed when they are asked for.
+
+    Parameters
+    ----------
+    category, backbone : str
+        What they are of.
+    load : callable
+        Gives the features.
+    """
+
+    category: str
+    backbone: str
+    load: Callable[[], CategoryFeatures]
+
+
+def embedded_sources(
+    categories: Sequence[str] | None = None, backbones: Sequence[str] | None = None
+) -> list[Source]:
+    """List the features that ship with the package.
+
+    Parameters
+    ----------
+    categories, backbones : sequence of str, optional
+        Only these; None for all.
+
+    Returns
+    -------
+    list of Source
+        Network by network.
+
+    Raises
+    ------
+    InputError
+        If one of those that were asked for does not ship.
+    """
+    there = list_embedded()
+    for asked, shipped, what in (
+        (categories, {category for category, _ in there}, "category"),
+        (backbones, {backbone for _, backbone in there}, "network"),
+    ):
+        for name in asked or ():
+            if name not in shipped:
+                raise InputError(
+                    f"no features of the {what} {name} ship with gad-core, but of "
+                    f"{', '.join(sorted(shipped))}; for others give --data ROOT with the images"
+                )
+    chosen = [
+        (category, backbone)
+        for category, backbone in there
+        if category in (categories or (category,)) and backbone in (backbones or (backbone,))
+    ]
+    return [Source(c, b, lambda c=c, b=b: embedded_features(c, b)) for c, b in chosen]  # type: ignore[misc]
+
+
+def local_sources(datasets: Sequence[MVTecDataset], extractors: Iterable[FeatureExtractor]) -> list[Source]:
+    """List what images on disk and networks give; the extractors' cache saves computing it twice.
+
+    Parameters
+    ----------
+    datasets : sequence of MVTecDataset
+        One for each category, with normal and anomalous test images.
+    extractors : iterable of FeatureExtractor
+        One for each network.
+
+    Returns
+    -------
+    list of Source
+        Network by network.
+
+    Raises
+    ------
+    InputError
+        If test images are missing.
+    """
+    for data in datasets:
+        if len(set(data.test.labels)) < 2:
+            raise InputError(
+                f"{data.root / data.category} must have normal and anomalous test images, in test/good and "
+                "test/<defect>"
+            )
+    return [_local(data, extractor) for extractor in extractors for data in datasets]
+
+
+def _local(data: MVTecDataset, extractor: FeatureExtractor) -> Source:
+    def load() -> CategoryFeatures:
+        from gad_core.export import extract_category
+
+        return extract_category(data, extractor)
+
+    return Source(data.category, extractor.backbone, load)
