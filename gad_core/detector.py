@@ -50,7 +50,7 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         all columns, or one level's distance alone.
     reduce : None, ("pca", t) or ("npca", t)
         Subspace of each Gaussian, see `gad_core.components.selected_components`.
-    covariance : {"ledoit_wolf", "empirical", "diagonal", "spherical"}
+    covariance : {"ledoit_wolf", "oas", "empirical", "diagonal", "spherical"}
         Covariance estimate, see `gad_core.gaussian.fit_gaussian`.
     fpr : float
         False-positive rate that the threshold is chosen for, a fraction.

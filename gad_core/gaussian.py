@@ -24,9 +24,16 @@ from gad_core.components import (
     selected_components,
 )
 from gad_core.errors import InputError
-from gad_core.moments import fold_moments, ledoit_wolf_shrinkage, mean_and_variance, row_blocks
+from gad_core.moments import (
+    fold_moments,
+    ledoit_wolf_shrinkage,
+    mean_and_variance,
+    oas_shrinkage,
+    row_blocks,
+)
 
-Covariance = Literal["ledoit_wolf", "empirical", "diagonal", "spherical"]
+Covariance = Literal["ledoit_wolf", "oas", "empirical", "diagonal", "spherical"]
+_SHRUNK = ("ledoit_wolf", "oas")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +54,7 @@ class Gaussian:
     degrees_of_freedom : int
         Dimension of the space that the distance looks at: that of the chi-square law of M squared.
     shrinkage : float
-        The Ledoit-Wolf shrinkage that was used; 0 without.
+        The shrinkage that was used; 0 without.
 
     Examples
     --------
@@ -140,10 +147,10 @@ def fit_gaussian(X: ArrayLike, covariance: Covariance = "ledoit_wolf", reduce: R
     ----------
     X : (n, p) array
         Normal samples, n >= 2.
-    covariance : {"ledoit_wolf", "empirical", "diagonal", "spherical"}
-        Ledoit-Wolf shrinkage of the 1/n covariance (the paper's choice), the 1/n covariance itself, its
-        diagonal (distances are those of z-scores, the paper's baseline SED), or the identity (distances to
-        the mean, the baseline L2).
+    covariance : {"ledoit_wolf", "oas", "empirical", "diagonal", "spherical"}
+        Ledoit-Wolf shrinkage of the 1/n covariance (the paper's choice), oracle approximating shrinkage of
+        it, the 1/n covariance itself, its diagonal (distances are those of z-scores, the paper's baseline
+        SED), or the identity (distances to the mean, the baseline L2).
     reduce : None, ("pca", t) or ("npca", t)
         Look only at a subspace of principal components; the shrinkage is found again inside it.
 
@@ -207,7 +214,7 @@ def regularize(fitted: PrincipalComponents, covariance: Covariance, reduce: Redu
     ----------
     fitted : PrincipalComponents
         Of the training data.
-    covariance : {"ledoit_wolf", "empirical", "diagonal", "spherical"}
+    covariance : {"ledoit_wolf", "oas", "empirical", "diagonal", "spherical"}
         As in `fit_gaussian`.
     reduce : None, ("pca", t) or ("npca", t)
         The subspace.
@@ -225,15 +232,11 @@ def regularize(fitted: PrincipalComponents, covariance: Covariance, reduce: Redu
     if covariance == "spherical":
         return Regularized(kept, np.ones_like(variances), np.inf, dimension, 0.0)
     shrinkage = 0.0
-    if covariance == "ledoit_wolf":
-        trace, squared_norm = float(variances.sum()), float(variances @ variances)
-        fourth = fitted.fourth if reduce is None else _fourth(fitted.coordinates[:, kept])
-        shrinkage = ledoit_wolf_shrinkage(fitted.count, dimension, trace, squared_norm, fourth)
+    if covariance in _SHRUNK:
+        shrinkage = _found_shrinkage(fitted, covariance, reduce, kept, dimension)
     target = shrinkage * float(variances.sum()) / dimension
     if undetermined and not target:
-        remedy = (
-            "" if covariance == "ledoit_wolf" else 'use covariance="ledoit_wolf", a subspace (reduce), or '
-        )
+        remedy = "" if covariance in _SHRUNK else 'use covariance="ledoit_wolf", a subspace (reduce), or '
         raise InputError(
             f"the {covariance} covariance of {fitted.count} samples with {dimension} features is singular "
             f"(rank {len(variances)}, shrinkage {shrinkage:g}): {remedy}give more samples"
@@ -252,9 +255,20 @@ def _undetermined(fitted: PrincipalComponents, covariance: Covariance, reduce: R
     rank, p = len(fitted.variances), fitted.n_features
     if reduce is None:
         return p - rank
-    if reduce[0] == "npca" and covariance == "ledoit_wolf":
+    if reduce[0] == "npca" and covariance in _SHRUNK:
         return min(fitted.count, p) - rank
     return 0
+
+
+def _found_shrinkage(
+    fitted: PrincipalComponents, covariance: Covariance, reduce: Reduce, kept: slice, dimension: int
+) -> float:
+    variances = fitted.variances[kept]
+    trace, squared_norm = float(variances.sum()), float(variances @ variances)
+    if covariance == "oas":
+        return oas_shrinkage(fitted.count, dimension, trace, squared_norm)
+    fourth = fitted.fourth if reduce is None else _fourth(fitted.coordinates[:, kept])
+    return ledoit_wolf_shrinkage(fitted.count, dimension, trace, squared_norm, fourth)
 
 
 def _fourth(coordinates: NDArray[np.float64]) -> float:

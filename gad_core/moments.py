@@ -85,6 +85,33 @@ def ledoit_wolf_shrinkage(
     return float(max(0.0, noise / spread)) if noise > 0 else 0.0
 
 
+def oas_shrinkage(count: int, n_features: int, trace: float, squared_norm: float) -> float:
+    """Oracle approximating shrinkage of a covariance towards the scaled identity.
+
+    The best constant shrinkage if the samples are Gaussian. As in scikit-learn, the terms in 2/p of the
+    article's equation 23 are left out; they vanish for many features.
+
+    Parameters
+    ----------
+    count, n_features, trace, squared_norm
+        As in `ledoit_wolf_shrinkage`.
+
+    Returns
+    -------
+    float
+        The shrinkage s in [0, 1].
+
+    References
+    ----------
+    Chen, Wiesel, Eldar and Hero, "Shrinkage algorithms for MMSE covariance estimation", 2010.
+    """
+    if n_features == 1:
+        return 0.0  # S is already a multiple of the identity
+    spread = (count + 1) * (squared_norm - trace**2 / n_features)
+    noise = squared_norm + trace**2
+    return float(min(1.0, noise / spread)) if spread > 0 else 1.0
+
+
 @dataclass(frozen=True, eq=False)
 class Moments:
     """Sums over samples x, with y = x - shift: enough for mean, covariance and Ledoit-Wolf shrinkage.

@@ -252,7 +252,7 @@ def test_bad_requests_are_named(refused, root, tmp_path):
         ((*evaluate, "--category", "nut", "--combine", 9), "combine must be one of sum, joint, 1, 2, 3"),
         ((*evaluate, "--category", "nut", "--combine", "max"), "is no way to combine levels"),
         ((*evaluate, "--category", "nut", "--reduce", "pca:2"), "is no subspace"),
-        ((*evaluate, "--category", "nut", "--covariance", "oas"), "invalid choice"),
+        ((*evaluate, "--category", "nut", "--covariance", "full"), "invalid choice"),
         ((*evaluate, "--category", "nut", "--levels", "0-3"), "has the levels 1 to 9"),
         ((*evaluate, "--category", "nut", "--backbone", "vgg"), "no backbone is called 'vgg'"),
         ((*evaluate, "--category", "nut", "--weights", tmp_path / "w"), "no such weights file"),

@@ -148,7 +148,7 @@ def test_works_in_a_pipeline(X, Y):
         ({"combine": 3}, "combine must be one of sum, joint, 1, 2, 5"),
         ({"reduce": ("pca", 1.5)}, "reduce must be None"),
         ({"reduce": "pca"}, "reduce must be None"),
-        ({"covariance": "oas"}, "covariance must be one of"),
+        ({"covariance": "full"}, "covariance must be one of"),
         ({"fpr": 5}, "fpr is a fraction"),
         ({"threshold": "f"}, "threshold must be one of cross_validated, conformal, chi2"),
         ({"threshold": "conformal", "calibration": 2}, "calibration is a share"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import mahalanobis
-from sklearn.covariance import LedoitWolf
+from sklearn.covariance import OAS, LedoitWolf
 from sklearn.decomposition import PCA
 from sklearn.model_selection import KFold
 
@@ -28,13 +28,14 @@ def data(n, p, seed=0):
     return rng.normal(size=(n, p)) * scales @ np.linalg.qr(rng.normal(size=(p, p)))[0] + rng.normal(size=p)
 
 
+@pytest.mark.parametrize(("covariance", "estimator"), [("ledoit_wolf", LedoitWolf), ("oas", OAS)])
 @pytest.mark.parametrize(("n", "p"), SHAPES)
-def test_distance_equals_scipy_with_scikit_learns_ledoit_wolf(n, p):
+def test_distance_equals_scipy_with_scikit_learns_shrinkage(n, p, covariance, estimator):
     X, Y = data(n, p), data(10, p, seed=0)[::-1] + 0.1
-    oracle = LedoitWolf().fit(X)
+    oracle = estimator().fit(X)
     precision = np.linalg.inv(oracle.covariance_)
     expected = [mahalanobis(y, oracle.location_, precision) for y in Y]
-    gaussian = fit_gaussian(X)
+    gaussian = fit_gaussian(X, covariance)
     assert gaussian.shrinkage == pytest.approx(oracle.shrinkage_, rel=1e-10)
     np.testing.assert_allclose(gaussian.mahalanobis(Y), expected, rtol=1e-9)
     np.testing.assert_allclose(gaussian.precision, precision, rtol=1e-7, atol=1e-9 * precision.max())
@@ -210,7 +211,7 @@ def test_baselines_are_the_distance_to_the_mean_and_z_scores():
     )
 
 
-@pytest.mark.parametrize("covariance", ["ledoit_wolf", "empirical", "diagonal", "spherical"])
+@pytest.mark.parametrize("covariance", ["ledoit_wolf", "oas", "empirical", "diagonal", "spherical"])
 @pytest.mark.parametrize("reduce", [None, ("pca", 0.9), ("npca", 0.9)])
 @pytest.mark.parametrize(("n", "p"), [(60, 8), (40, 31)])
 def test_gaussians_of_folds_equal_refits(covariance, reduce, n, p):
@@ -251,7 +252,7 @@ def test_a_dead_channel_gets_the_shrinkage_target_as_its_variance():
         (np.full((5, 9), 0.1, np.float32), "ledoit_wolf", "all 5 training samples are equal"),
         (data(5, 9), "empirical", r"5 samples with 9 features is singular \(rank 4"),
         (np.c_[data(5, 2), np.full(5, 0.3)], "diagonal", "column 2 is constant"),
-        (data(5, 2), "full", "covariance must be one of ledoit_wolf, empirical, diagonal, spherical"),
+        (data(5, 2), "full", "covariance must be one of ledoit_wolf, oas, empirical, diagonal, spherical"),
     ],
 )
 def test_data_without_a_gaussian_is_refused(X, covariance, message):

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import gad_core
 
-COVARIANCES = ("ledoit_wolf", "empirical", "diagonal", "spherical")
+COVARIANCES = ("ledoit_wolf", "oas", "empirical", "diagonal", "spherical")
 THRESHOLDS = ("cross_validated", "conformal", "chi2")
 REPRODUCED = ("table1", "table2", "table3", "table7", "rates", "all")
 
