@@ -188,8 +188,12 @@ class Moments:
         ee, trace, along, s2e = e @ e, np.trace(s2), s1 @ e, s2 @ e
         second = s2 - np.outer(s1, e) - np.outer(e, s1) + n * np.outer(e, e)
         third = s3 - 2 * s2e + ee * s1 - e * (trace - 2 * along + n * ee)
-        fourth = self.fourth + 4 * e @ s2e + n * ee**2 - 4 * e @ s3 + 2 * ee * trace - 4 * ee * along
-        return Moments(n, shift, s1 - n * e, second, third, float(fourth))
+        return Moments(n, shift, s1 - n * e, second, third, self._shifted_fourth(e))
+
+    def _shifted_fourth(self, e: NDArray[np.float64]) -> float:
+        ee, along = e @ e, self.first @ e
+        quadratic = 4 * e @ self.second @ e + self.count * ee**2 + 2 * ee * np.trace(self.second)
+        return float(self.fourth + quadratic - 4 * e @ self.third - 4 * ee * along)
 
     def _combined(self, other: Moments, sign: int) -> Moments:
         if other.n_features != self.n_features:
@@ -233,7 +237,7 @@ class Moments:
     @property
     def centered_fourth(self) -> float:
         """Sum over samples of ||x - mean||⁴."""
-        return self.shifted(self.location).fourth
+        return self._shifted_fourth(self.first / self.count)
 
     def ledoit_wolf(self) -> tuple[NDArray[np.float64], float]:
         """Ledoit-Wolf covariance (p, p) and its shrinkage."""
