@@ -107,9 +107,7 @@ class SubsetGaussian:
         ``w = (1 - s) / n`` and ``a``, s times the mean variance.
     """
 
-    def __init__(
-        self, source: RowGaussians, rows: Rows, scatter: NDArray[np.float64], fourth: float
-    ) -> None:
+    def __init__(self, source: RowGaussians, rows: Rows, scatter: NDArray[np.float64], fourth: float) -> None:
         n, p = len(rows), source.centered.shape[1]
         trace, squared_norm = float(np.trace(scatter)) / n, float(np.vdot(scatter, scatter)) / n**2
         self.source, self.rows = source, rows

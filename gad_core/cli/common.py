@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 from gad_core.datasets.layout import MVTecDataset, list_categories
@@ -72,10 +72,11 @@ def require_writable(*outputs: Path | None, inputs: Iterable[Path] = ()) -> None
             pass
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print aligned columns to stdout, the first to the left and the others to the right."""
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: Container[str] = ()) -> None:
+    """Print aligned columns to stdout: the first and those named in `left` to the left, the others right."""
     table = [list(header), *map(list, rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
-    for first, *others in table:
-        cells = [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))]
-        print("  ".join(cells).rstrip())
+    to_left = [i == 0 or name in left for i, name in enumerate(header)]
+    for row in table:
+        cells = zip(row, widths, to_left, strict=True)
+        print("  ".join(c.ljust(w) if first else c.rjust(w) for c, w, first in cells).rstrip())

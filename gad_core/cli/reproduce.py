@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
     write_json(args.json, {"gad_core": gad_core.__version__, "tier": tier, "results": _as_json(results)})
     for result in results:
         print(f"\n{result.title} ({tier} features)")
-        print_table(HEADER, table_lines(result.comparison))
+        print_table(HEADER, table_lines(result.comparison), left=("setting", "item", "quantity", "note"))
     left_out = [each.name for each in experiments if each.name not in {r.name for r in results}]
     for name in left_out:
         print(f"gad: {name} is left out: none of its networks is here", file=sys.stderr)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gad_core.errors import InputError
 from gad_core.experiments.comparison import Rows, compare_levels, summarise
 from gad_core.experiments.rates import rates_rows
+from gad_core.experiments.sources import Material
 from gad_core.experiments.tables import mahalanobis_rows, table1_rows, table3_rows
-from gad_core.feature_file import CategoryFeatures
 
 EFFICIENTNETS = tuple(f"efficientnet_b{i}" for i in range(8))
 RESNETS = ("resnet18", "resnet34", "resnet50")
@@ -19,7 +19,7 @@ B4 = ("efficientnet_b4",)
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment on the features of one category and network at a time.
+    """An experiment, on one network at a time.
 
     Parameters
     ----------
@@ -28,7 +28,8 @@ class Experiment:
     title : str
         What it is.
     compute : callable
-        From features, and the parameters as keywords, to tidy rows.
+        From a category's features (with `together` a list of those of all categories), and the parameters as
+        keywords, to tidy rows.
     compare : callable
         From the rows of all categories and networks to those of the printed table.
     seconds : float
@@ -37,6 +38,8 @@ class Experiment:
         The paper's networks.
     only_these : bool
         Whether it makes sense with no other network.
+    together : bool
+        Whether all categories are needed at once.
     parts : tuple of mapping
         Parameters of each part that is stored by itself.
     """
@@ -48,15 +51,21 @@ class Experiment:
     seconds: float = 1.0
     backbones: tuple[str, ...] = B4
     only_these: bool = False
+    together: bool = False
     parts: tuple[Mapping[str, Any], ...] = ({},)
 
     def takes(self, backbone: str) -> bool:
         """Whether the experiment is done with this network."""
         return not self.only_these or backbone in self.backbones
 
-    def rows(self, features: CategoryFeatures, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def groups(self, materials: Sequence[Material]) -> list[Sequence[Material]]:
+        """Divide a network's categories into those that are computed together."""
+        return [materials] if self.together else [[material] for material in materials]
+
+    def rows(self, group: Sequence[Material], parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Compute one part."""
-        return self.compute(features, **parameters)
+        features = [material.features for material in group]
+        return self.compute(features if self.together else features[0], **parameters)
 
 
 def compare_rates(rows: Rows) -> list[dict[str, Any]]:

@@ -12,9 +12,8 @@ from gad_core import __version__
 from gad_core.errors import InputError
 from gad_core.experiments.catalogue import Experiment
 from gad_core.experiments.results import Result, write_result
-from gad_core.experiments.sources import Source
-from gad_core.experiments.units import Unit, UnitStore, features_sha256, versions
-from gad_core.feature_file import CategoryFeatures
+from gad_core.experiments.sources import Material, Source
+from gad_core.experiments.units import Unit, UnitStore, versions
 from gad_core.files import remove_leftovers
 
 UNITS = "units"
@@ -63,25 +62,17 @@ def reproduce(
         remove_leftovers(folder)
     rows: dict[str, list[dict[str, Any]]] = {each.name: [] for each in experiments}
     seen: dict[str, list[dict[str, Any]]] = {each.name: [] for each in experiments}
+    store = UnitStore(out / UNITS)
     with _Progress(experiments, sources, progress) as bar:
-        for source in sources:
-            wanted = [each for each in experiments if each.takes(source.backbone)]
-            if not wanted:
-                continue
-            bar.say(f"{source.backbone} {source.category}")
-            features = source.load()
-            digest = features_sha256(features)
+        for backbone in dict.fromkeys(source.backbone for source in sources):
+            wanted = [each for each in experiments if each.takes(backbone)]
+            materials = [bar.loaded(source) for source in sources if wanted and source.backbone == backbone]
             for experiment in wanted:
-                rows[experiment.name] += _finished(experiment, features, digest, UnitStore(out / UNITS), bar)
-                seen[experiment.name].append(_described(features, digest))
+                for group in experiment.groups(materials):
+                    rows[experiment.name] += _finished(experiment, group, store, bar)
+                seen[experiment.name] += [material.description() for material in materials]
     for experiment in experiments:
-        result = Result(
-            experiment.name,
-            experiment.title,
-            rows[experiment.name],
-            experiment.compare(rows[experiment.name]),
-            _provenance(experiment, tier, seen[experiment.name]),
-        )
+        result = _result(experiment, tier, rows[experiment.name], seen[experiment.name])
         write_result(out, result)
         yield result
 
@@ -100,37 +91,31 @@ def _runnable(experiments: Sequence[Experiment], sources: Sequence[Source]) -> l
 
 
 def _finished(
-    experiment: Experiment, features: CategoryFeatures, digest: str, store: UnitStore, bar: _Progress
+    experiment: Experiment, materials: Sequence[Material], store: UnitStore, bar: _Progress
 ) -> list[dict[str, Any]]:
-    """Rows of all parts of an experiment on one category, computed where they are not stored."""
+    """Rows of all parts of an experiment on some categories, computed where they are not stored."""
+    backbone = materials[0].features.backbone
+    categories = "+".join(material.features.category for material in materials)
+    inputs = tuple(material.features_sha256 for material in materials)
     rows = []
     for parameters in experiment.parts:
-        unit = Unit(experiment.name, features.backbone, features.category, parameters, digest)
-        bar.say(f"{experiment.name} {features.backbone} {features.category}")
+        bar.say(f"{experiment.name} {backbone} {categories}")
+        unit = Unit(experiment.name, backbone, categories, parameters, inputs)
         found = store.get(unit)
+        seconds = experiment.seconds * len(materials) / len(experiment.parts)
         if found is None:
-            found = store.put(unit, experiment.rows(features, parameters))
-            bar.done(experiment)
+            found = store.put(unit, experiment.rows(materials, parameters))
+            bar.done(seconds)
         else:
-            bar.spared(experiment)
+            bar.spared(seconds)
         rows += found
     return rows
 
 
-def _described(features: CategoryFeatures, digest: str) -> dict[str, Any]:
-    return {
-        "category": features.category,
-        "backbone": features.backbone,
-        "levels": list(features.level_widths),
-        "train": len(features.train),
-        "test": len(features.test),
-        "features_sha256": digest,
-        "provenance": features.provenance,
-    }
-
-
-def _provenance(experiment: Experiment, tier: str, features: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
+def _result(
+    experiment: Experiment, tier: str, rows: list[dict[str, Any]], seen: list[dict[str, Any]]
+) -> Result:
+    provenance = {
         "experiment": experiment.name,
         "title": experiment.title,
         "command": f"gad reproduce {experiment.name}",
@@ -138,8 +123,9 @@ def _provenance(experiment: Experiment, tier: str, features: list[dict[str, Any]
         "parameters": [dict(part) for part in experiment.parts],
         "gad_core": __version__,
         "versions": versions(),
-        "features": features,
+        "features": seen,
     }
+    return Result(experiment.name, experiment.title, rows, experiment.compare(rows), provenance)
 
 
 class _Progress:
@@ -162,11 +148,16 @@ class _Progress:
     def __exit__(self, *error: object) -> None:
         self.bar.close()
 
-    def done(self, experiment: Experiment) -> None:
-        """Count one part of an experiment as computed."""
-        self.bar.update(experiment.seconds / len(experiment.parts))
+    def loaded(self, source: Source) -> Material:
+        """Load a source's features."""
+        self.say(f"features {source.backbone} {source.category}")
+        return Material(source.load())
 
-    def spared(self, experiment: Experiment) -> None:
-        """Count one part of an experiment as no work at all, which does not speed up the estimate."""
-        self.bar.total -= experiment.seconds / len(experiment.parts)
+    def done(self, seconds: float) -> None:
+        """Count work as done."""
+        self.bar.update(seconds)
+
+    def spared(self, seconds: float) -> None:
+        """Count work as none at all, so that it does not make the estimate too short."""
+        self.bar.total -= seconds
         self.bar.refresh()

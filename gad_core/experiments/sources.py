@@ -1,9 +1,15 @@
-"""Where an experiment's features come from: the package itself, or images and a network."""
+"""What experiments are computed from, and where that comes from: the package, or images and a network."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from gad_core.datasets.embedded import embedded_features, list_embedded
 from gad_core.datasets.layout import MVTecDataset
@@ -27,6 +33,41 @@ class Source:
     category: str
     backbone: str
     load: Callable[[], CategoryFeatures]
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What there is of one category and network.
+
+    Parameters
+    ----------
+    features : CategoryFeatures
+        The features.
+    """
+
+    features: CategoryFeatures
+
+    @cached_property
+    def features_sha256(self) -> str:
+        """Hash of the features, their levels and the images' names and defects; 64 hexadecimal digits."""
+        it = self.features
+        names = (it.category, it.backbone, sorted(it.level_widths.items()))
+        digest = hashlib.sha256(json.dumps((names, it.train_paths, it.test_paths, it.defects)).encode())
+        for matrix in (it.train, it.test):
+            digest.update(np.ascontiguousarray(matrix, dtype="<f4").data)
+        return digest.hexdigest()
+
+    def description(self) -> dict[str, Any]:
+        """Say what this is and where it comes from, as JSON can write it."""
+        return {
+            "category": self.features.category,
+            "backbone": self.features.backbone,
+            "levels": list(self.features.level_widths),
+            "train": len(self.features.train),
+            "test": len(self.features.test),
+            "features_sha256": self.features_sha256,
+            "provenance": self.features.provenance,
+        }
 
 
 def embedded_sources(

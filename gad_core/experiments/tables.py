@@ -90,16 +90,16 @@ def _distance_rows(
     # z-scores are undefined where a feature is constant, which is no reason to give up the other cells.
     alone = [[setting] for setting in cells if setting.covariance == "diagonal"]
     together = [setting for setting in cells if setting.covariance != "diagonal"]
-    rows = []
+    rows = {}
     for settings in (together, *alone):
         try:
             found = evaluate_distances(features.train, features.test, features.level_widths, settings, folds)
-            rows += [_row(features, cells[s], s, folds, distances) for s, distances in found]
+            rows |= {s: _row(features, cells[s], s, folds, distances) for s, distances in found}
         except InputError as error:
             if settings is together:
                 raise
-            rows.append(_row(features, cells[settings[0]], settings[0], folds, None, str(error)))
-    return rows
+            rows[settings[0]] = _row(features, cells[settings[0]], settings[0], folds, None, str(error))
+    return [rows[setting] for setting in cells]
 
 
 def _svm_rows(features: CategoryFeatures, folds: int) -> list[dict[str, Any]]:

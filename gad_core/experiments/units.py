@@ -17,9 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from gad_core.feature_file import CategoryFeatures
 from gad_core.outputs import write_json
 
 PACKAGES = ("numpy", "scipy", "scikit-learn")
@@ -39,18 +36,18 @@ class Unit:
     Parameters
     ----------
     experiment, backbone, category : str
-        What is computed on what.
+        What is computed on what; several categories are joined by "+".
     parameters : mapping
         Keyword arguments of the experiment, as JSON can write them.
-    features_sha256 : str
-        Of the features, from `features_sha256`.
+    inputs : tuple of str
+        Hashes of all that the experiment is given.
     """
 
     experiment: str
     backbone: str
     category: str
     parameters: Mapping[str, Any]
-    features_sha256: str
+    inputs: tuple[str, ...]
 
     def key(self) -> str:
         """Hash all that decides the unit's rows, as 64 hexadecimal digits."""
@@ -98,16 +95,6 @@ class UnitStore:
         rows = [{name: _rounded(value) for name, value in row.items()} for row in rows]
         write_json(self.path(unit), {"key": unit.key(), **asdict(unit), "rows": rows})
         return rows
-
-
-def features_sha256(features: CategoryFeatures) -> str:
-    """Hash the features, their levels and the images' names and defects; 64 hexadecimal digits."""
-    names = (features.category, features.backbone, sorted(features.level_widths.items()),
-             features.train_paths, features.test_paths, features.defects)  # fmt: skip
-    digest = hashlib.sha256(json.dumps(names).encode())
-    for matrix in (features.train, features.test):
-        digest.update(np.ascontiguousarray(matrix, dtype="<f4").data)
-    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:
