@@ -14,7 +14,7 @@ import gad_core
 
 COVARIANCES = ("ledoit_wolf", "oas", "empirical", "diagonal", "spherical")
 THRESHOLDS = ("cross_validated", "conformal", "chi2")
-REPRODUCED = ("table1", "table2", "table3", "table7", "rates", "all")
+REPRODUCED = ("table1", "table2", "table3", "table7", "rates", "contamination", "tie", "all")
 
 
 class OneLineParser(argparse.ArgumentParser):

@@ -8,9 +8,12 @@ from typing import Any
 
 from gad_core.errors import InputError
 from gad_core.experiments.comparison import Rows, compare_levels, summarise
+from gad_core.experiments.contamination import contamination_rows, contamination_summary
 from gad_core.experiments.rates import rates_rows
 from gad_core.experiments.sources import Material
 from gad_core.experiments.tables import mahalanobis_rows, table1_rows, table3_rows
+from gad_core.experiments.tie import tie_rows
+from gad_core.feature_file import CategoryFeatures
 
 EFFICIENTNETS = tuple(f"efficientnet_b{i}" for i in range(8))
 RESNETS = ("resnet18", "resnet34", "resnet50")
@@ -81,6 +84,32 @@ def compare_rates(rows: Rows) -> list[dict[str, Any]]:
     )
 
 
+def contamination(features: CategoryFeatures, predictor: str) -> list[dict[str, Any]]:
+    """Means over draws of `contamination_rows` for one predictor; "deepest" is the deepest level."""
+    combine = max(features.level_widths) if predictor == "deepest" else predictor
+    return contamination_summary(contamination_rows(features, predictors=(combine,)))
+
+
+def compare_contamination(rows: Rows) -> list[dict[str, Any]]:
+    """Average over categories the accuracy and the obtained rate of every estimate, for a few shares."""
+    shown = [row for row in rows if row["share"] in (0.0, 0.05, 0.2)]
+    quantities = {"auroc": "AUROC %", "fpr": "FPR % (chosen: 5)"}
+    return summarise(shown, ("predictor", "estimate"), ("share",), quantities)
+
+
+def compare_tie(rows: Rows) -> list[dict[str, Any]]:
+    """Average over draws and categories how alike the two classifiers are, for one strength of the penalty."""
+    quantities = {
+        "posterior_difference": "largest difference of posterior and softmax",
+        "cosine": "cosine of weights",
+        "agreement": "agreement %",
+        "accuracy_gaussian": "accuracy Gaussian %",
+        "accuracy_logistic": "accuracy logistic %",
+    }
+    shown = [row for row in rows if row["C"] == 1.0]
+    return summarise(shown, ("task", "predictor"), ("n",), quantities)
+
+
 EXPERIMENTS: Mapping[str, Experiment] = {
     each.name: each
     for each in (
@@ -103,6 +132,22 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             only_these=True,
         ),
         Experiment("rates", "Obtained false-positive and true-positive rates", rates_rows, compare_rates, 4),
+        Experiment(
+            "contamination",
+            "Unlabeled anomalies among the training images",
+            contamination,
+            compare_contamination,
+            seconds=9,
+            parts=({"predictor": "deepest"}, {"predictor": "sum"}, {"predictor": "joint"}),
+        ),
+        Experiment(
+            "tie",
+            "Generative and discriminative classifiers",
+            tie_rows,
+            compare_tie,
+            together=True,
+            seconds=3,
+        ),
     )
 }
 

@@ -126,10 +126,10 @@ def grouped(rows: Rows, *keys: str) -> dict[tuple[Any, ...], list[Mapping[str, A
 
 def category_note(categories: Iterable[str]) -> str:
     """Say which categories a mean is over; empty for the fifteen of MVTec AD."""
-    names = sorted(categories)
+    names = sorted(set(categories))
     if names == sorted(CATEGORIES):
         return ""
-    return f"mean of {len(names)} categories: {', '.join(names)}" if len(names) > 1 else f"{names[0]} alone"
+    return f"mean of {len(names)} categories: {', '.join(names)}" if len(names) > 1 else f"of {names[0]}"
 
 
 def _cell(
@@ -143,15 +143,14 @@ def _cell(
     note: str = "",
 ) -> dict[str, Any]:
     percent = 100 if quantity.endswith("%") else 1
-    values = [row[key] for row in group if row[key] is not None]
-    without = [row["category"] for row in group if row[key] is None]
-    over = category_note(row["category"] for row in group if row[key] is not None) if values else ""
+    values, without = _by_category(group, key)
+    over = category_note(values) if values else ""
     if paper and over:
         over += "; the paper's mean is of 15"
     undefined = f"undefined for {', '.join(without)}" if without else ""
     notes = [text for text in (note, over, undefined) if text]
-    ours = _scaled(float(np.mean(values)) if values else None, percent)
-    spread = _scaled(sem(values) if len(values) > 1 else None, percent)
+    ours = _scaled(float(np.mean(list(values.values()))) if values else None, percent)
+    spread = _scaled(sem(list(values.values())) if len(values) > 1 else None, percent)
     theirs = _scaled(paper.auroc if paper else None, percent)
     same = ours is not None and theirs is not None and not notes
     return {
@@ -166,6 +165,13 @@ def _cell(
         "difference": ours - theirs if same else None,  # type: ignore[operator]
         "note": "; ".join(notes),
     }
+
+
+def _by_category(group: Rows, key: str) -> tuple[dict[str, float], list[str]]:
+    """Mean of each category's rows, which are several where draws are repeated; those with an empty one."""
+    cells = {category: [row[key] for row in rows] for (category,), rows in grouped(group, "category").items()}
+    without = [category for category, values in cells.items() if None in values]
+    return {c: float(np.mean(values)) for c, values in cells.items() if c not in without}, without
 
 
 def _scaled(value: float | None, factor: float) -> float | None:

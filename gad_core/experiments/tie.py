@@ -202,7 +202,9 @@ def _category_task(
         return
     about = {"category": "+".join(each.category for each in categories), "task": "categories"}
     orders = [rng.permutation(len(each.train)) for each in categories]
-    held_out = [each.train[order[max(sizes) :], where] for each, order in zip(categories, orders, strict=True)]
+    held_out = [
+        each.train[order[max(sizes) :], where] for each, order in zip(categories, orders, strict=True)
+    ]
     for size in sizes:
         train = [each.train[order[:size], where] for each, order in zip(categories, orders, strict=True)]
         yield about, (*_stacked(train), *_stacked(held_out))
