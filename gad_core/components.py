@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,6 +37,8 @@ class PrincipalComponents:
         Sum over samples of ||x - location||⁴.
     rows : (n, p) array or None
         The samples; None when the components came from moments alone.
+    subspace_fourths : (2, k) array or None
+        From `subspace_fourths`; it stands in for the samples where a subspace is fitted.
     """
 
     count: int
@@ -45,6 +48,7 @@ class PrincipalComponents:
     feature_variances: NDArray[np.float64]
     fourth: float
     rows: NDArray | None = None
+    subspace_fourths: NDArray[np.float64] | None = None
 
     @property
     def n_features(self) -> int:
@@ -78,6 +82,26 @@ class PrincipalComponents:
             )
         return self.project(self.rows)[0]
 
+    def fourth_within(self, kept: slice) -> float:
+        """Sum over the training samples of the fourth power of their distance to the mean in a subspace.
+
+        Parameters
+        ----------
+        kept : slice
+            Components that span the subspace, from the first or to the last.
+
+        Returns
+        -------
+        float
+            It takes the place of `fourth` there.
+        """
+        if self.subspace_fourths is not None:
+            leading, trailing = self.subspace_fourths
+            return float(trailing[kept.start] if kept.start else leading[kept.stop - 1])
+        coordinates = self.coordinates[:, kept]
+        squared_norms = np.einsum("ij,ij->i", coordinates, coordinates)
+        return float(squared_norms @ squared_norms)
+
 
 def project(
     location: NDArray[np.float64], components: NDArray[np.float64], Y: NDArray
@@ -89,6 +113,34 @@ def project(
         np.matmul(z, components.T, out=coordinates[where])
         squared_norms[where] = np.einsum("ij,ij->i", z, z)
     return coordinates, squared_norms
+
+
+def subspace_fourths(fitted: PrincipalComponents, batches: Iterable[NDArray]) -> NDArray[np.float64]:
+    """Sum what the Ledoit-Wolf shrinkage inside any PCA or NPCA subspace needs of the training samples.
+
+    Moments do not hold it, because it depends on the components; with it, samples that were streamed once
+    for the moments need only be streamed once more.
+
+    Parameters
+    ----------
+    fitted : PrincipalComponents
+        Of the training samples, with k components.
+    batches : iterable of (b, p) arrays
+        The same samples; only one batch is looked at at a time.
+
+    Returns
+    -------
+    (2, k) array
+        Sums over samples of the fourth power of the distance to the mean within components 0..i (row 0) and
+        within components i to the last (row 1), for each i.
+    """
+    fourths = np.zeros((2, len(fitted.variances)))
+    for batch in batches:
+        for _, block in row_blocks(batch):
+            squared = project(fitted.location, fitted.components, block)[0] ** 2
+            fourths[0] += np.sum(np.cumsum(squared, axis=1) ** 2, axis=0)
+            fourths[1] += np.sum(np.cumsum(squared[:, ::-1], axis=1) ** 2, axis=0)[::-1]
+    return fourths
 
 
 def principal_components(X: ArrayLike) -> PrincipalComponents:

@@ -253,7 +253,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             computed before is in the cache, as it is after an interrupt.
         """
         sources = as_sources(X)
-        columns, cache = self._columns(), self._cache()
+        columns, cache = self._columns(), self.open_cache()
         rows = np.empty((len(sources), int(columns.sum())), dtype=np.float32)
         hidden = None if self.progress is None else not self.progress  # tqdm: None hides it off a terminal
         with tqdm(total=len(sources), desc="features", unit="image", disable=hidden) as bar:
@@ -374,7 +374,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         torch = importlib.metadata.version("torch") if self.weights == "random" else None
         return {**recipe, "torch": torch, "depth": max(self.level_widths)}
 
-    def _cache(self) -> FeatureCache | None:
+    def open_cache(self) -> FeatureCache | None:
+        """Give the cache that `cache` names, or None without one."""
         if self.cache is None:
             return None
         return FeatureCache(None if self.cache == "auto" else self.cache)

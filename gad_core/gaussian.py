@@ -267,13 +267,8 @@ def _found_shrinkage(
     trace, squared_norm = float(variances.sum()), float(variances @ variances)
     if covariance == "oas":
         return oas_shrinkage(fitted.count, dimension, trace, squared_norm)
-    fourth = fitted.fourth if reduce is None else _fourth(fitted.coordinates[:, kept])
+    fourth = fitted.fourth if reduce is None else fitted.fourth_within(kept)
     return ledoit_wolf_shrinkage(fitted.count, dimension, trace, squared_norm, fourth)
-
-
-def _fourth(coordinates: NDArray[np.float64]) -> float:
-    squared_norms = np.einsum("ij,ij->i", coordinates, coordinates)
-    return float(squared_norms @ squared_norms)
 
 
 def checked_covariance(covariance: str) -> None:

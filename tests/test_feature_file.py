@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import gad_core as gad
 from gad_core import manifest
-from gad_core.datasets.embedded import list_embedded
+from gad_core.datasets.embedded import embedded_augmented, list_embedded
 from gad_core.errors import InputError
 from gad_core.feature_file import CategoryFeatures, load_features, save_features
 from gad_core.files import sha256, write_npz
@@ -139,6 +139,8 @@ def test_embedded_features_are_those_of_the_file(shipped):
 def test_features_that_do_not_ship_are_named_with_those_that_do(shipped):
     with pytest.raises(InputError, match=r"no features of bolt of resnet18 .* nut of squeezenet1_1"):
         gad.embedded_features("bolt", "resnet18")
+    with pytest.raises(InputError, match=r"no augmented moments of nut of squeezenet1_1 .* there are: none"):
+        embedded_augmented("nut", "squeezenet1_1")
 
 
 def test_a_damaged_or_missing_shipped_file_is_refused(shipped):

@@ -18,7 +18,7 @@ SUFFIXES = {".csv", ".npz", ".safetensors"}
 KINDS = {
     "features": {
         "licence": "CC BY-NC-SA 4.0 (features/LICENSE)",
-        "source": "computed from MVTec AD, (c) MVTec Software GmbH, by gad features export; the images had "
+        "source": "computed from MVTec AD, (c) MVTec Software GmbH, by gad features; the images had "
         "been resized to 380 x 380 pixels by the paper's rule before",
     },
     "paper_numbers.csv": {

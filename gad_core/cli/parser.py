@@ -51,9 +51,13 @@ def _later(module: str) -> Callable[[argparse.Namespace], None]:
     return run
 
 
+def _first(text: str) -> str:
+    """Give the first sentence."""
+    return text.split(". ")[0].removesuffix(".") + "."
+
+
 def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
-    first = text.split(". ")[0].removesuffix(".") + "."
-    command: argparse.ArgumentParser = commands.add_parser(name, help=first, description=text)
+    command: argparse.ArgumentParser = commands.add_parser(name, help=_first(text), description=text)
     command.set_defaults(run=_later(name))
     return command
 
@@ -177,12 +181,25 @@ def _add_score(commands: argparse._SubParsersAction) -> None:
 def _add_features(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "features", "Write the features of a data set's images to files.")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
-    text = "Write the features of each category to FOLDER/BACKBONE/CATEGORY.npz."
-    export = actions.add_parser("export", help=text, description=text)
-    _add_data(export, required=True)
-    export.add_argument("--category", nargs="+", metavar="C", help="categories (default: all in ROOT)")
-    _add_extraction(export)
-    export.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder for the files")
+    _add_action(actions, "export", "Write the features of each category to FOLDER/BACKBONE/CATEGORY.npz.")
+    augment = _add_action(
+        actions,
+        "augment",
+        "Write the moments of the features of randomly changed training images (Tables IV, V, VIII). Each "
+        "pass changes every image of a category; the result is FOLDER/BACKBONE/CATEGORY.npz. Finished passes "
+        "stay in the cache: a run that was stopped goes on, and more passes add to those that are there. "
+        "--seed is that of the changes too.",
+    )
+    augment.add_argument("--passes", type=int, default=100, metavar="N", help="default: %(default)s")
+
+
+def _add_action(actions: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
+    action: argparse.ArgumentParser = actions.add_parser(name, help=_first(text), description=text)
+    _add_data(action, required=True)
+    action.add_argument("--category", nargs="+", metavar="C", help="categories (default: all in ROOT)")
+    _add_extraction(action)
+    action.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder for the files")
+    return action
 
 
 def _add_reproduce(commands: argparse._SubParsersAction) -> None:
