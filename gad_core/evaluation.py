@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score, roc_curve
 from sklearn.model_selection import KFold
 
 from gad_core.components import PrincipalComponents, Reduce, principal_components
@@ -36,9 +37,15 @@ def auroc(labels: ArrayLike, distances: ArrayLike) -> float:
     Raises
     ------
     InputError
-        If there is only one kind of sample.
+        If there is only one kind of sample, or a distance is not a number.
     """
-    return float(roc_auc_score(_both_kinds(labels), distances))
+    labels, distances = _both_kinds(labels), np.asarray(distances, dtype=np.float64)
+    if np.isnan(distances).any():
+        raise InputError("an AUROC cannot rank distances that are not numbers (NaN): check the features")
+    # The Mann-Whitney statistic. scikit-learn's function takes milliseconds for its checks alone.
+    ranks, anomalous = rankdata(distances)[labels == 1], int(np.sum(labels == 1))
+    wins = ranks.sum() - anomalous * (anomalous + 1) / 2
+    return float(wins / (anomalous * (len(labels) - anomalous)))
 
 
 def aupr(labels: ArrayLike, distances: ArrayLike) -> float:

@@ -157,7 +157,9 @@ def test_training_distances_are_to_gaussians_of_other_samples(p):
     found = training_distances(whole, fitted)
     np.testing.assert_allclose(found[:10], fit_gaussian(X[10:]).mahalanobis(X[:10]))
     # The left-out form keeps the shrinkage and the 1/n of all rows: near to a refit, not equal.
-    refit = [fit_gaussian(np.delete(X, [*range(10), i], 0)).mahalanobis(X[i : i + 1])[0] for i in range(10, n)]
+    refit = [
+        fit_gaussian(np.delete(X, [*range(10), i], 0)).mahalanobis(X[i : i + 1])[0] for i in range(10, n)
+    ]
     assert np.corrcoef(found[10:], refit)[0, 1] > 0.98
 
 

@@ -4,6 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from gad_core import GaussianDetector, InputError
@@ -22,6 +25,14 @@ from gad_core.evaluation import (
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1])
 DISTANCES = np.array([1.0, 2.0, 3.0, 4.0, 3.0, 5.0, 0.5])
+
+
+@hypothesis_settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=2, max_size=40))
+def test_auroc_equals_scikit_learn(pairs):
+    labels, distances = np.array(pairs, dtype=float).T
+    assume(0 < labels.sum() < len(labels))
+    assert auroc(labels, distances) == pytest.approx(roc_auc_score(labels, distances), abs=1e-12)
 
 
 def test_auroc_counts_pairs():
@@ -100,6 +111,8 @@ def test_impossible_evaluations_are_refused():
     X = np.random.default_rng(0).normal(size=(10, 4))
     with pytest.raises(InputError, match="needs both"):
         auroc(np.zeros(5), np.arange(5))
+    with pytest.raises(InputError, match="not numbers"):
+        auroc([0, 1, 1], [0.5, np.nan, 1.0])
     with pytest.raises(InputError, match="folds must be 0"):
         training_folds(10, 11)
     with pytest.raises(InputError, match="same extractor"):

@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from gad_core import InputError
-from gad_core.experiments.tie import fit_tied, posterior, softmax_weights, tie_rows
+from gad_core.experiments.tie import fit_logistic, fit_tied, posterior, softmax_weights, tie_rows
 from gad_core.feature_file import CategoryFeatures
 
 LEVELS = {1: 3, 2: 8}
@@ -90,10 +90,20 @@ def test_every_task_level_size_and_strength_has_a_row():
     assert {(r["category"], r["n"], r["classes"]) for r in rows} == {
         ("nut+pill", 20, 2), ("nut+pill", 60, 2), ("nut", 18, 3), ("pill", 18, 3)
     }  # fmt: skip
-    assert all(r["posterior_difference"] < 1e-9 and r["cosine"] > 0 for r in rows)
+    assert all(r["posterior_difference"] < 1e-9 and r["logit_difference"] < 1e-9 for r in rows)
     far = [r for r in rows if r["predictor"] == "level 2" and r["task"] == "categories" and r["n"] == 60]
     assert all(r["accuracy_gaussian"] > 0.9 and r["accuracy_logistic"] > 0.9 for r in far)
     assert tie_rows(parts, sizes=(10, 30), strengths=(0.1, 10.0), draws=2) == rows
+
+
+@pytest.mark.parametrize("distance", [0.5, 20.0])
+def test_logistic_regression_is_taken_to_its_optimum(distance):
+    """Where the gradient of penalty and loss is zero, however far apart the classes are."""
+    X, y = classes(distance=distance)
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    weights, fitted = fit_logistic(Z, y, 100.0)
+    pull = 100.0 * (np.eye(3)[y] - fitted.predict_proba(Z)).T @ Z
+    np.testing.assert_allclose(weights, pull, atol=1e-3 * np.abs(weights).max())
 
 
 def test_one_category_has_the_task_of_its_defects_only():

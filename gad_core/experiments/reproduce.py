@@ -64,13 +64,14 @@ def reproduce(
     seen: dict[str, list[dict[str, Any]]] = {each.name: [] for each in experiments}
     store = UnitStore(out / UNITS)
     with _Progress(experiments, sources, progress) as bar:
-        for backbone in dict.fromkeys(source.backbone for source in sources):
-            wanted = [each for each in experiments if each.takes(backbone)]
-            materials = [bar.loaded(source) for source in sources if wanted and source.backbone == backbone]
-            for experiment in wanted:
-                for group in experiment.groups(materials):
+        for backbone in dict.fromkeys(s.backbone for s in sources if any(e.takes(s) for e in experiments)):
+            here = [source for source in sources if source.backbone == backbone]
+            materials = [bar.loaded(source, experiments) for source in here]
+            for experiment in experiments:
+                taken = [m for m, source in zip(materials, here, strict=True) if experiment.takes(source)]
+                for group in experiment.groups(taken):
                     rows[experiment.name] += _finished(experiment, group, store, bar)
-                seen[experiment.name] += [material.description() for material in materials]
+                seen[experiment.name] += [m.description(experiment.augmented) for m in taken]
     for experiment in experiments:
         result = _result(experiment, tier, rows[experiment.name], seen[experiment.name])
         write_result(out, result)
@@ -79,7 +80,12 @@ def reproduce(
 
 def _runnable(experiments: Sequence[Experiment], sources: Sequence[Source]) -> list[Experiment]:
     backbones = {source.backbone for source in sources}
-    runnable = [each for each in experiments if any(each.takes(backbone) for backbone in backbones)]
+    runnable = [each for each in experiments if any(each.takes(source) for source in sources)]
+    if not runnable and all(each.augmented for each in experiments):
+        raise InputError(
+            f"{', '.join(each.name for each in experiments)}: there are no augmented training images of "
+            f"{', '.join(sorted(backbones))}; give --data ROOT with the images, and --passes N"
+        )
     if not runnable:
         needed = dict.fromkeys(backbone for each in experiments for backbone in each.backbones)
         raise InputError(
@@ -96,7 +102,12 @@ def _finished(
     """Rows of all parts of an experiment on some categories, computed where they are not stored."""
     backbone = materials[0].features.backbone
     categories = "+".join(material.features.category for material in materials)
-    inputs = tuple(material.features_sha256 for material in materials)
+    inputs = tuple(
+        sha
+        for material in materials
+        for sha in (material.features_sha256, material.augmented_sha256 if experiment.augmented else None)
+        if sha is not None
+    )
     rows = []
     for parameters in experiment.parts:
         bar.say(f"{experiment.name} {backbone} {categories}")
@@ -134,7 +145,7 @@ class _Progress:
     def __init__(
         self, experiments: Sequence[Experiment], sources: Sequence[Source], progress: bool | None
     ) -> None:
-        each = [e.seconds for source in sources for e in experiments if e.takes(source.backbone)]
+        each = [e.seconds for source in sources for e in experiments if e.takes(source)]
         self.bar = tqdm(
             total=sum(each),
             disable=None if progress is None else not progress,
@@ -148,10 +159,13 @@ class _Progress:
     def __exit__(self, *error: object) -> None:
         self.bar.close()
 
-    def loaded(self, source: Source) -> Material:
-        """Load a source's features."""
+    def loaded(self, source: Source, experiments: Sequence[Experiment]) -> Material:
+        """Load what the experiments need of a source."""
         self.say(f"features {source.backbone} {source.category}")
-        return Material(source.load())
+        augmented = any(each.augmented and each.takes(source) for each in experiments)
+        return Material(
+            source.load(), source.load_augmented() if augmented and source.load_augmented else None
+        )
 
     def done(self, seconds: float) -> None:
         """Count work as done."""

@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from gad_core.datasets.embedded import embedded_features, list_embedded
+from gad_core.augmented_moments import AugmentedMoments
+from gad_core.datasets.embedded import (
+    embedded_augmented,
+    embedded_features,
+    list_embedded,
+    list_embedded_augmented,
+)
 from gad_core.datasets.layout import MVTecDataset
 from gad_core.errors import InputError
 from gad_core.feature_file import CategoryFeatures
@@ -28,11 +34,14 @@ class Source:
         What they are of.
     load : callable
         Gives the features.
+    load_augmented : callable or None
+        Gives the moments of augmented training images; None if there are none.
     """
 
     category: str
     backbone: str
     load: Callable[[], CategoryFeatures]
+    load_augmented: Callable[[], AugmentedMoments] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +52,12 @@ class Material:
     ----------
     features : CategoryFeatures
         The features.
+    augmented : AugmentedMoments or None
+        Moments of augmented training images, where they are needed.
     """
 
     features: CategoryFeatures
+    augmented: AugmentedMoments | None = None
 
     @cached_property
     def features_sha256(self) -> str:
@@ -57,9 +69,21 @@ class Material:
             digest.update(np.ascontiguousarray(matrix, dtype="<f4").data)
         return digest.hexdigest()
 
-    def description(self) -> dict[str, Any]:
-        """Say what this is and where it comes from, as JSON can write it."""
-        return {
+    @cached_property
+    def augmented_sha256(self) -> str | None:
+        """Hash of the moments of augmented images; 64 hexadecimal digits, or None without them."""
+        if self.augmented is None:
+            return None
+        digest = hashlib.sha256(str(self.augmented.passes).encode())
+        for level, it in self.augmented.moments.items():
+            parts = (it.count, it.shift, it.first, it.second, it.third, it.fourth)
+            for part in (*parts, self.augmented.subspace_fourths[level]):
+                digest.update(np.ascontiguousarray(part, dtype="<f8").data)
+        return digest.hexdigest()
+
+    def description(self, augmented: bool) -> dict[str, Any]:
+        """Say what this is and where it comes from, as JSON can write it; on demand the augmentation too."""
+        about = {
             "category": self.features.category,
             "backbone": self.features.backbone,
             "levels": list(self.features.level_widths),
@@ -68,6 +92,13 @@ class Material:
             "features_sha256": self.features_sha256,
             "provenance": self.features.provenance,
         }
+        if augmented and self.augmented is not None:
+            about["augmented"] = {
+                "passes": self.augmented.passes,
+                "sha256": self.augmented_sha256,
+                "provenance": self.augmented.provenance,
+            }
+        return about
 
 
 def embedded_sources(
@@ -106,10 +137,23 @@ def embedded_sources(
         for category, backbone in there
         if category in (categories or (category,)) and backbone in (backbones or (backbone,))
     ]
-    return [Source(c, b, lambda c=c, b=b: embedded_features(c, b)) for c, b in chosen]  # type: ignore[misc]
+    return [_embedded(*each) for each in chosen]
 
 
-def local_sources(datasets: Sequence[MVTecDataset], extractors: Iterable[FeatureExtractor]) -> list[Source]:
+def _embedded(category: str, backbone: str) -> Source:
+    return Source(
+        category,
+        backbone,
+        lambda: embedded_features(category, backbone),
+        (lambda: embedded_augmented(category, backbone))
+        if (category, backbone) in list_embedded_augmented()
+        else None,
+    )
+
+
+def local_sources(
+    datasets: Sequence[MVTecDataset], extractors: Iterable[FeatureExtractor], passes: int | None = None
+) -> list[Source]:
     """List what images on disk and networks give; the extractors' cache saves computing it twice.
 
     Parameters
@@ -118,6 +162,8 @@ def local_sources(datasets: Sequence[MVTecDataset], extractors: Iterable[Feature
         One for each category, with normal and anomalous test images.
     extractors : iterable of FeatureExtractor
         One for each network.
+    passes : int or None
+        How often training images are augmented; None: there are no augmented ones.
 
     Returns
     -------
@@ -135,13 +181,18 @@ def local_sources(datasets: Sequence[MVTecDataset], extractors: Iterable[Feature
                 f"{data.root / data.category} must have normal and anomalous test images, in test/good and "
                 "test/<defect>"
             )
-    return [_local(data, extractor) for extractor in extractors for data in datasets]
+    return [_local(data, extractor, passes) for extractor in extractors for data in datasets]
 
 
-def _local(data: MVTecDataset, extractor: FeatureExtractor) -> Source:
+def _local(data: MVTecDataset, extractor: FeatureExtractor, passes: int | None) -> Source:
     def load() -> CategoryFeatures:
         from gad_core.export import extract_category
 
         return extract_category(data, extractor)
 
-    return Source(data.category, extractor.backbone, load)
+    def load_augmented() -> AugmentedMoments:
+        from gad_core.experiments.augmented import augmented_moments
+
+        return augmented_moments(data, extractor, passes or 1)
+
+    return Source(data.category, extractor.backbone, load, load_augmented if passes else None)
