@@ -14,7 +14,8 @@ import gad_core
 
 COVARIANCES = ("ledoit_wolf", "oas", "empirical", "diagonal", "spherical")
 THRESHOLDS = ("cross_validated", "conformal", "chi2")
-REPRODUCED = ("table1", "table2", "table3", "table7", "rates", "contamination", "tie", "all")
+REPRODUCED = ("table1", "table2", "table3", "table4", "table5", "table7", "table8", "rates", "contamination",
+              "tie", "ablation", "all")  # fmt: skip
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -241,6 +242,13 @@ def _add_reproduce(commands: argparse._SubParsersAction) -> None:
     )
     group.add_argument("--weights", help="with --data: imagenet (default), random, or a file for one network")
     group.add_argument("--levels", help="with --data: such as 1-7 (default: all levels of each network)")
+    group.add_argument(
+        "--passes",
+        type=int,
+        metavar="N",
+        help="with --data: random passes over the training images for tables 4 and 5 (the paper: 100), which "
+        "are left out otherwise",
+    )
     group.add_argument("--seed", type=int, default=0, help="of random weights (default: %(default)s)")
     _add_machine(group)
 

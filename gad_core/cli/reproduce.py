@@ -14,6 +14,7 @@ from gad_core.experiments.reproduce import reproduce
 from gad_core.experiments.results import Result, table_lines
 from gad_core.experiments.sources import Source, embedded_sources, local_sources
 from gad_core.outputs import write_json
+from gad_core.runtime import whole_number
 
 HEADER = ("network", "setting", "item", "quantity", "paper", "ours", "difference", "note")
 
@@ -44,19 +45,22 @@ def _as_json(results: list[Result]) -> list[dict[str, Any]]:
 
 def _sources(args: argparse.Namespace, experiments: list[Experiment]) -> tuple[str, list[Source]]:
     if args.data is None:
-        if args.weights is not None:
-            raise InputError(
-                "--weights computes features from images: give --data ROOT too; the features that ship with "
-                "the package need no weights"
-            )
+        for option in ("weights", "levels", "passes"):
+            if getattr(args, option) is not None:
+                raise InputError(
+                    f"--{option} is about computing features from images: give --data ROOT too; those that "
+                    "ship with the package are there already"
+                )
         return "embedded", embedded_sources(args.category, args.backbone)
     asked = args.backbone or [backbone for each in experiments for backbone in each.backbones]
     backbones = list(dict.fromkeys(asked))
     args.weights = args.weights or "imagenet"
+    if args.passes is not None:
+        whole_number(args.passes, "--passes", 1)
     if len(backbones) > 1 and args.weights not in ("imagenet", "random"):
         raise InputError(
             f"the file {args.weights} has the weights of one network, asked for are {', '.join(backbones)}: "
             "name the one with --backbone"
         )
     extractors = [make_extractor(argparse.Namespace(**{**vars(args), "backbone": b})) for b in backbones]
-    return "local", local_sources(selected_datasets(args), extractors)
+    return "local", local_sources(selected_datasets(args), extractors, args.passes)

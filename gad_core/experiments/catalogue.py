@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gad_core.errors import InputError
-from gad_core.experiments.comparison import Rows, compare_levels, summarise
+from gad_core.experiments.ablation import ablation_rows
+from gad_core.experiments.augmented import augmented_rate_rows, augmented_rows
+from gad_core.experiments.comparison import Rows, compare_category, compare_levels, summarise
 from gad_core.experiments.contamination import contamination_rows, contamination_summary
-from gad_core.experiments.rates import rates_rows
-from gad_core.experiments.sources import Material
-from gad_core.experiments.tables import mahalanobis_rows, table1_rows, table3_rows
+from gad_core.experiments.paper import AUGMENTED, AUGMENTED_NPCA, paper_value
+from gad_core.experiments.rates import RATES, rates_rows
+from gad_core.experiments.sources import Material, Source
+from gad_core.experiments.tables import FOLDS, mahalanobis_rows, table1_rows, table3_rows
 from gad_core.experiments.tie import tie_rows
 from gad_core.feature_file import CategoryFeatures
 
@@ -41,6 +44,8 @@ class Experiment:
         The paper's networks.
     only_these : bool
         Whether it makes sense with no other network.
+    augmented : bool
+        Whether `compute` also gets the category's moments of augmented images, and is not done without.
     together : bool
         Whether all categories are needed at once.
     parts : tuple of mapping
@@ -54,21 +59,29 @@ class Experiment:
     seconds: float = 1.0
     backbones: tuple[str, ...] = B4
     only_these: bool = False
+    augmented: bool = False
     together: bool = False
     parts: tuple[Mapping[str, Any], ...] = ({},)
 
-    def takes(self, backbone: str) -> bool:
-        """Whether the experiment is done with this network."""
-        return not self.only_these or backbone in self.backbones
+    def takes(self, source: Source) -> bool:
+        """Whether the experiment is done with this source."""
+        if self.augmented and source.load_augmented is None:
+            return False
+        return not self.only_these or source.backbone in self.backbones
 
     def groups(self, materials: Sequence[Material]) -> list[Sequence[Material]]:
         """Divide a network's categories into those that are computed together."""
-        return [materials] if self.together else [[material] for material in materials]
+        if self.together:
+            return [materials] if materials else []
+        return [[material] for material in materials]
 
     def rows(self, group: Sequence[Material], parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Compute one part."""
-        features = [material.features for material in group]
-        return self.compute(features if self.together else features[0], **parameters)
+        if self.together:
+            return self.compute([material.features for material in group], **parameters)
+        (material,) = group
+        given = (material.features, material.augmented) if self.augmented else (material.features,)
+        return self.compute(*given, **parameters)
 
 
 def compare_rates(rows: Rows) -> list[dict[str, Any]]:
@@ -82,6 +95,37 @@ def compare_rates(rows: Rows) -> list[dict[str, Any]]:
     return summarise(
         shown, ("predictor",), ("method", "covariance"), {"fpr": "FPR % (chosen: 5)", "tpr": "TPR %"}
     )
+
+
+def compare_augmented_rates(rows: Rows) -> list[dict[str, Any]]:
+    """Average over categories the rates of level 7, or the deepest there is, at the paper's working points."""
+    deepest = max(row["predictor"] for row in rows if row["predictor"].startswith("level"))
+    level = min(deepest, "level 7")
+    shown = [row for row in rows if row["predictor"] == level and row["chosen"] not in RATES]
+    return summarise(
+        shown, ("method", "reduce", "predictor"), ("chosen", "passes"), {"fpr": "FPR %", "tpr": "TPR %"}
+    )
+
+
+def compare_augmented(rows: Rows) -> list[dict[str, Any]]:
+    """Set the sum over levels beside Tables V and VIII, category by category."""
+    compared = []
+    for row in rows:
+        setting = {"none": AUGMENTED, "npca:0.99": AUGMENTED_NPCA}.get(row["reduce"])
+        if row["predictor"] != "sum" or setting is None:
+            continue
+        here = (row["backbone"], row["category"], row["reduce"])
+        levels = sum((r["backbone"], r["category"], r["reduce"]) == here for r in rows) - 1
+        note = f"ours: sum of {levels} levels, {row['passes']} passes; the paper's: 9 levels, 100 passes"
+        paper = paper_value("V-VIII", row["backbone"], setting, row["category"])
+        compared.append(compare_category(row, f"Mahalanobis, {row['reduce']}, sum", paper, "auroc", note))
+    return compared
+
+
+def compare_ablation(rows: Rows) -> list[dict[str, Any]]:
+    """Average over categories the accuracy of every variant by the paper's folds."""
+    shown = [row for row in rows if row["folds"] == FOLDS]
+    return summarise(shown, ("variant",), ("predictor",), {"auroc": "AUROC %"})
 
 
 def contamination(features: CategoryFeatures, predictor: str) -> list[dict[str, Any]]:
@@ -98,7 +142,7 @@ def compare_contamination(rows: Rows) -> list[dict[str, Any]]:
 
 
 def compare_tie(rows: Rows) -> list[dict[str, Any]]:
-    """Average over draws and categories how alike the two classifiers are, for one strength of the penalty."""
+    """Average over draws and categories how alike the two classifiers are, at one strength of penalty."""
     quantities = {
         "posterior_difference": "largest difference of posterior and softmax",
         "cosine": "cosine of weights",
@@ -124,6 +168,21 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         ),
         Experiment("table3", "Table III: PCA and NPCA subspaces", table3_rows, compare_levels, seconds=3),
         Experiment(
+            "table4",
+            "Table IV: rates of the chi-square threshold with augmentation",
+            augmented_rate_rows,
+            compare_augmented_rates,
+            backbones=("efficientnet_b0", "efficientnet_b4"),
+            augmented=True,
+        ),
+        Experiment(
+            "table5",
+            "Tables V and VIII: every category with augmentation",
+            augmented_rows,
+            compare_augmented,
+            augmented=True,
+        ),
+        Experiment(
             "table7",
             "Table VII: ResNets",
             mahalanobis_rows,
@@ -148,6 +207,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             together=True,
             seconds=3,
         ),
+        Experiment("ablation", "Beyond the paper's grid", ablation_rows, compare_ablation, seconds=20),
     )
 }
 

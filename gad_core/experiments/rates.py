@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from gad_core.detector import GaussianDetector, Threshold
+from gad_core.errors import InputError
 from gad_core.experiments.tables import predictor_name
 from gad_core.feature_file import CategoryFeatures
 from gad_core.gaussian import Covariance, fit_gaussian
@@ -213,9 +214,14 @@ def _laws(features: CategoryFeatures, combine: Combine) -> Iterator[Rule]:
         return float(hotelling_threshold(rate, n, dofs))
 
     yield Rule("chi-square", "ledoit_wolf", distances("ledoit_wolf"), chi2, note)
-    unshrunk = distances("empirical") if n > max(dofs) else None
-    if unshrunk is None:
+    unshrunk = None
+    if n <= max(dofs):
         note = "not applicable: n <= p"
+    else:
+        try:
+            unshrunk = distances("empirical")
+        except InputError:  # a feature that is constant, or follows from others
+            note = "not applicable: the unshrunk covariance is singular"
     yield Rule("chi-square", "empirical", unshrunk, chi2, note)
     yield Rule("Hotelling", "empirical", unshrunk, hotelling, note)
 
