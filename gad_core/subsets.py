@@ -54,7 +54,7 @@ class RowGaussians:
         return self.centered @ self.centered.T
 
     def moments(self, rows: Rows) -> Moments:
-        """Sums over a subset."""
+        """Sum over a subset."""
         return Moments.from_data(self.centered[rows], np.zeros(self.centered.shape[1]))
 
     def fit(self, rows: Rows) -> SubsetGaussian:

@@ -156,3 +156,15 @@ def test_features_of_other_images_are_not_compared(features):
     other = dataclasses.replace(features, test_paths=tuple(map(str, range(1, 31))))
     with pytest.raises(InputError, match="differ in test paths: compute both"):
         antialiasing_rows(features, other)
+
+
+@pytest.mark.reference
+def test_antialiasing_changes_what_a_small_network_sees_of_real_images(shared):
+    """Bottle at 380 px, shrunk to 224 px; both resize rules serve an easy category, and differ."""
+    weights = shared / "weights" / "squeezenet1_1.safetensors"
+    extractor = FeatureExtractor("squeezenet1_1", weights, progress=False)
+    smooth = antialiased_features(MVTecDataset(shared / "mvtec", "bottle"), extractor)
+    plain = gad.embedded_features("bottle", "squeezenet1_1")
+    assert 0.001 < np.abs(smooth.train - plain.train).mean() / np.abs(plain.train).mean() < 0.5
+    rows = antialiasing_rows(plain, smooth, folds=(0,))
+    assert all(row["auroc"] > 0.97 for row in rows if row["predictor"] == "joint")

@@ -1,5 +1,7 @@
 """Contaminated training sets, and estimates that are meant to withstand them."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -112,7 +114,7 @@ def test_larger_shares_add_to_the_anomalies_of_smaller_ones():
     pool = np.random.default_rng(0).permutation(np.arange(50, 70))
     found = list(injections(50, pool, [0, 0.05, 0.2, 0.4], np.random.default_rng(1)))
     assert [len(i.injected) for i in found] == [0, 3, 12, 20]
-    for smaller, larger in zip(found, found[1:], strict=False):
+    for smaller, larger in itertools.pairwise(found):
         assert set(smaller.injected) <= set(larger.injected)
     assert len(found[3].clean) == 30
     assert len(set(found[3].clean)) == 30

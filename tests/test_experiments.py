@@ -150,7 +150,7 @@ def test_new_samples_exceed_hotelling_s_threshold_at_the_chosen_rate(p, more, fp
     S = np.einsum("dni,dnj->dij", X - center[:, None], X - center[:, None]) / n
     squared = np.einsum("di,di->d", y - center, np.linalg.solve(S, (y - center)[..., None])[..., 0])
     count = int(np.sum(np.sqrt(squared) > hotelling_threshold(fpr, n, p)))
-    # A wrong law gives p-values near zero; the right one gives one below 1e-7 once in ten million examples.
+    # A wrong law gives p-values near zero; the right one goes below once in ten million examples.
     assert stats.binomtest(count, draws, fpr).pvalue > 1e-7
 
 
@@ -262,6 +262,15 @@ def test_rates_that_few_samples_cannot_resolve_are_said_to_be_so(rates):
     held_out = rates["joint", "cross-validated", "ledoit_wolf", 0.001]
     assert held_out["threshold"] is not None
     assert held_out["note"].startswith("the largest held-out distance")
+
+
+def test_a_singular_unshrunk_covariance_is_said_to_be_so(features):
+    train = features.train.copy()
+    train[:, 1] = 3.0
+    rows = rates_rows(CategoryFeatures(**{**vars(features), "train": train}))
+    row = next(r for r in rows if r["predictor"] == "level 1" and r["method"] == "Hotelling")
+    assert row["fpr"] is None
+    assert "singular" in row["note"]
 
 
 # --- side by side -----------------------------------------------------------------------------------------

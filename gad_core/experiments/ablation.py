@@ -1,4 +1,4 @@
-"""Choices that the paper does not compare: shrinkage, precision of the numbers, normalisation, joint Gaussian.
+"""Choices that the paper does not compare: shrinkage, float32, normalisation, one joint Gaussian.
 
 Each variant changes one thing of the first, which is that of the other experiments: Ledoit-Wolf shrinkage in
 float64 on the features as they are. All are computed for the deepest level, the sum over levels and one joint
@@ -136,8 +136,9 @@ def normalised(X: NDArray, levels: dict[int, int]) -> NDArray[np.float64]:
 
 
 def span_distances(train: NDArray, test: NDArray) -> NDArray[np.float64]:
-    """Distance M by the pseudo-inverse of the 1/n covariance: what lies outside of the training data's span
-    is not seen.
+    """Distance M by the pseudo-inverse of the 1/n covariance.
+
+    With no more samples than features, what lies outside of their span is not seen.
 
     Parameters
     ----------

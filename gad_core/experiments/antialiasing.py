@@ -97,7 +97,7 @@ def antialiasing_rows(
     folds: Sequence[int] = (0, FOLDS),
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Accuracy of features of both resize rules, in the form of `gad_core.experiments.ablation.ablation_rows`.
+    """Accuracy of features of both resize rules, in the form of `ablation_rows`.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def antialiasing_rows(
     antialiased : CategoryFeatures
         Of the same images and network, by `antialiased_features`.
     folds, seed
-        As in `ablation_rows`.
+        As in `gad_core.experiments.ablation.ablation_rows`.
 
     Returns
     -------
@@ -121,8 +121,8 @@ def antialiasing_rows(
     for name in ("category", "backbone", "level_widths", "train_paths", "test_paths"):
         if getattr(plain, name) != getattr(antialiased, name):
             raise InputError(
-                f"the features with and without antialiasing differ in {name.replace('_', ' ')}: compute both "
-                "from the same images with the same network"
+                f"the features with and without antialiasing differ in {name.replace('_', ' ')}: compute "
+                "both from the same images with the same network"
             )
     rows = []
     for number in folds:

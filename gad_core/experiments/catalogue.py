@@ -98,7 +98,7 @@ def compare_rates(rows: Rows) -> list[dict[str, Any]]:
 
 
 def compare_augmented_rates(rows: Rows) -> list[dict[str, Any]]:
-    """Average over categories the rates of level 7, or the deepest there is, at the paper's working points."""
+    """Average over categories the rates of level 7, or of the deepest level, at the working points."""
     deepest = max(row["predictor"] for row in rows if row["predictor"].startswith("level"))
     level = min(deepest, "level 7")
     shown = [row for row in rows if row["predictor"] == level and row["chosen"] not in RATES]

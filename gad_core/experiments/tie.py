@@ -1,9 +1,9 @@
 """The tie between generative and discriminative models, in numbers (the paper's second claim).
 
-Classes with Gaussian features of one shared covariance have the posterior of a softmax classifier, so a network
-whose last layer is one can have such features. Here the posterior of Gaussians fitted to real features is
-compared with that softmax, which must be the same to rounding, and the softmax's weights with those that
-logistic regression finds on the same images, which need not be.
+Classes with Gaussian features of one shared covariance have the posterior of a softmax classifier, so a
+network whose last layer is one can have such features. Here the posterior of Gaussians fitted to real
+features is compared with that softmax, which must be the same to rounding, and the softmax's weights with
+those that logistic regression finds on the same images, which need not be.
 """
 
 from __future__ import annotations
@@ -149,8 +149,8 @@ def tie_rows(
 ) -> list[dict[str, Any]]:
     """Compare the Gaussian posterior, its softmax, and logistic regression on real features.
 
-    Two tasks: to tell the categories apart by their normal training images, and, in each category, to tell the
-    good test images and the defect types apart, trained on half of them.
+    Two tasks: to tell the categories apart by their normal training images, and, in each category, to tell
+    the good test images and the defect types apart, trained on half of them.
 
     Parameters
     ----------
@@ -172,13 +172,13 @@ def tie_rows(
     Returns
     -------
     list of dict
-        ``category`` (names joined by "+"), ``backbone, task, predictor, classes, features, n, draw, C``, where
-        n counts all training images; ``posterior_difference``: largest difference between the posterior and
-        its softmax on held-out images; ``logit_difference``: the same of log evidence and logits, both without
-        their mean over classes, as a share of the largest, which tells the two apart where all posteriors are
-        0 or 1; ``cosine`` between the softmax's and the fitted weights, both without
-        their mean over classes, in the coordinates of the penalty; ``agreement``: share of held-out images on
-        which the two classifiers agree; ``accuracy_gaussian, accuracy_logistic`` on held-out images.
+        ``category`` (names joined by "+"), ``backbone, task, predictor, classes, features, n, draw, C``,
+        where n counts all training images; ``posterior_difference``: largest difference between the posterior
+        and its softmax on held-out images; ``logit_difference``: the same of log evidence and logits, both
+        without their mean over classes, as a share of the largest, which tells the two apart where all
+        posteriors are 0 or 1; ``cosine`` between the softmax's and the fitted weights, both without their
+        mean over classes, in the coordinates of the penalty; ``agreement``: share of held-out images on which
+        the two classifiers agree; ``accuracy_gaussian, accuracy_logistic`` on held-out images.
 
     Raises
     ------
