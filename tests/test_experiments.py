@@ -165,7 +165,7 @@ def test_hotelling_s_law_is_that_of_the_library_s_empirical_distance():
 
 
 def test_one_feature_gives_student_s_law():
-    # y - m over the unbiased deviation, times sqrt(n / (n + 1)), is Student's t with n - 1 degrees of freedom.
+    # sqrt(n / (n + 1)) (y - m) over the unbiased deviation is Student's t with n - 1 degrees of freedom.
     n, fpr = 8, 0.03
     expected = stats.t.isf(fpr / 2, n - 1) * np.sqrt((n + 1) / n) * np.sqrt(n / (n - 1))
     assert hotelling_threshold(fpr, n, 1) == pytest.approx(expected, rel=1e-12)
