@@ -23,8 +23,8 @@ KINDS = {
     },
     "paper_numbers.csv": {
         "licence": "facts, quoted with their source",
-        "source": "Rippel, Mertens, König and Merhof, IEEE TIM 70 (2021), doi:10.1109/TIM.2021.3098381, Tables "
-        "I, II, V and VIII, and the abstract of arXiv:2005.14140",
+        "source": "Rippel, Mertens, König and Merhof, IEEE TIM 70 (2021), doi:10.1109/TIM.2021.3098381, "
+        "Tables I, II, V and VIII, and the abstract of arXiv:2005.14140",
     },
 }
 
