@@ -1,4 +1,4 @@
-"""Run the benchmarks and print tables: ``python -m benchmarks [statistics] [extraction] [memory]``."""
+"""Run the benchmarks and print tables: ``python -m benchmarks [PART ...]``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import joblib
 
 from benchmarks.extraction import extraction
 from benchmarks.memory import memory
+from benchmarks.reproduction import reproduction
 from benchmarks.statistics import grid, one_gaussian
 from gad_core.cli.common import print_table
 
@@ -27,6 +28,15 @@ def run_extraction() -> None:
         print_table(HEADER, [comparison.row()])
 
 
+def run_reproduction() -> None:
+    """Print how much longer the tables take without stored features; counted, see the module."""
+    found = reproduction()
+    if isinstance(found, str):
+        print(found)
+    else:
+        print_table(HEADER, [found.row()])
+
+
 def run_memory() -> None:
     """Print peaks of memory."""
     rows: Iterator[tuple[str, str, str]] = memory()
@@ -36,6 +46,7 @@ def run_memory() -> None:
 PARTS: dict[str, Callable[[], None]] = {
     "statistics": run_statistics,
     "extraction": run_extraction,
+    "reproduction": run_reproduction,
     "memory": run_memory,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gad_core.errors import InputError
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}(\.\w+)?")
+"""Names of `replacing`'s temporary files."""
 
 
 @contextlib.contextmanager
@@ -57,6 +61,19 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary files that `replacing` left in a folder when its process was killed.
+
+    Parameters
+    ----------
+    folder : path-like
+        It need not exist. No other process may be writing to it.
+    """
+    for path in Path(folder).glob(".*"):
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

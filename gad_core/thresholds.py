@@ -4,8 +4,8 @@ Four ways, from the most assuming to the least:
 
 - **chi-square**: if features were Gaussian with the fitted parameters, M squared of p features would follow
   the chi-square law with p degrees of freedom (paper, Table IV). It fails unless n is much larger than p.
-- **Hotelling**: if features are Gaussian, M squared of a new sample to an unshrunk fit of n > p samples follows
-  a scaled F law exactly, because the errors of the fit are part of it.
+- **Hotelling**: if features are Gaussian, M squared of a new sample to an unshrunk fit of n > p samples
+  follows a scaled F law exactly, because the errors of the fit are part of it.
 - **cross-validated**: a quantile of distances of normal samples to Gaussians that did not see them.
 - **split-conformal**: an order statistic of the distances of a held-out calibration set; for exchangeable
   samples the false-positive rate is at most the chosen one, for any distribution and any sample size.
@@ -87,9 +87,9 @@ def hotelling_threshold(fpr: ArrayLike, n_samples: int, degrees_of_freedom: Arra
     -----
     For a new sample y of the same law, y - m is Gaussian with covariance (1 + 1/n) times the true one, and
     independent of the covariance estimate S. With the unbiased estimate n S / (n - 1), Hotelling's
-    ``T² = n / (n + 1) (y - m)ᵀ [n S / (n - 1)]⁻¹ (y - m)`` is ``p (n - 1) / (n - p)`` times an F variable with
-    p and n - p degrees of freedom. As ``T² = (n - 1) / (n + 1) M²``, ``M² = p (n + 1) / (n - p) F(p, n - p)``.
-    For n to infinity this becomes the chi-square law.
+    ``T² = n / (n + 1) (y - m)ᵀ [n S / (n - 1)]⁻¹ (y - m)`` is ``p (n - 1) / (n - p)`` times an F variable
+    with p and n - p degrees of freedom. As ``T² = (n - 1) / (n + 1) M²``, M² is ``p (n + 1) / (n - p)`` times
+    that variable. For n to infinity this becomes the chi-square law.
 
     References
     ----------

@@ -39,9 +39,9 @@ def ship(exported: Path, command: str) -> None:
     with replacing(target) as temporary:
         shutil.copyfile(exported, temporary)
     entry = {
-        "licence": "BSD-3-Clause (LICENSE), as the code; the teacher's weights are under Apache 2.0",
-        "source": "learned from pictures that training/procedural draws and the maps that EfficientNet-B4 with "
-        "ImageNet weights (TensorFlow's) gives for them; no photograph was among the pictures",
+        "licence": "BSD-3-Clause (LICENSE), as the code; its teacher's weights are under Apache 2.0",
+        "source": "learned from pictures that training/procedural draws and the maps that EfficientNet-B4 "
+        "with ImageNet weights (TensorFlow's) gives for them; no photograph was among the pictures",
         "command": command,
         "date": datetime.date.fromtimestamp(exported.stat().st_mtime).isoformat(),
         "made_from": {key: json.loads(value) for key, value in facts.items()},

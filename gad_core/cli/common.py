@@ -1,22 +1,17 @@
-"""What several subcommands do alike: make an extractor, write results, print tables."""
+"""What several subcommands do alike: make an extractor, check options, print tables."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import csv
-import io
-import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from gad_core.datasets.layout import MVTecDataset, list_categories
 from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
-from gad_core.files import replacing
 from gad_core.levels import Combine
+from gad_core.outputs import writing
 
 
 def make_extractor(args: argparse.Namespace) -> FeatureExtractor:
@@ -77,40 +72,11 @@ def require_writable(*outputs: Path | None, inputs: Iterable[Path] = ()) -> None
             pass
 
 
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn an error of the system in the block into an InputError that names the file or folder to write."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot write {path}: {reason}; choose a place that you can write to") from error
-
-
-def write_json(path: Path | None, content: Mapping[str, Any]) -> None:
-    """Write results as JSON, if a file was asked for."""
-    if path is not None:
-        with writing(path), replacing(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def write_csv(path: Path | None, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write results as CSV with a header, if a file was asked for."""
-    if path is None:
-        return
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    with writing(path), replacing(path) as temporary:
-        # surrogateescape writes file names that are not UTF-8 as the bytes that they are.
-        temporary.write_bytes(text.getvalue().encode("utf-8", errors="surrogateescape"))
-
-
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print aligned columns to stdout, the first to the left and the others to the right."""
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: Container[str] = ()) -> None:
+    """Print aligned columns to stdout: the first and those named in `left` to the left, the others right."""
     table = [list(header), *map(list, rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
-    for first, *others in table:
-        cells = [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))]
-        print("  ".join(cells).rstrip())
+    to_left = [i == 0 or name in left for i, name in enumerate(header)]
+    for row in table:
+        cells = zip(row, widths, to_left, strict=True)
+        print("  ".join(c.ljust(w) if first else c.rjust(w) for c, w, first in cells).rstrip())

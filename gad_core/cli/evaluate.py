@@ -14,7 +14,6 @@ from gad_core.cli.common import (
     print_table,
     require_writable,
     selected_datasets,
-    write_json,
 )
 from gad_core.components import format_reduce, parse_reduce
 from gad_core.datasets.layout import MVTecDataset
@@ -22,6 +21,7 @@ from gad_core.errors import InputError
 from gad_core.evaluation import evaluate_distances, evaluation_row, sem, settings_grid, training_folds
 from gad_core.features import FeatureExtractor
 from gad_core.levels import checked_combine
+from gad_core.outputs import write_json
 
 FPR = 0.05
 """False-positive rate at which the table gives the true-positive rate."""

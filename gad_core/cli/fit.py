@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gad_core.cli.common import make_extractor, parse_combine, require_writable, write_json
+from gad_core.cli.common import make_extractor, parse_combine, require_writable
 from gad_core.components import parse_reduce
 from gad_core.datasets.layout import MVTecDataset, list_categories
 from gad_core.detector import GaussianDetector
 from gad_core.errors import InputError
 from gad_core.images import list_images
 from gad_core.levels import checked_combine
+from gad_core.outputs import write_json
 from gad_core.thresholds import checked_fpr
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import gad_core
 from gad_core.backbones import BACKBONES
 from gad_core.cache import default_cache_folder
-from gad_core.cli.common import print_table, require_writable, write_json
+from gad_core.cli.common import print_table, require_writable
+from gad_core.outputs import write_json
 from gad_core.weights import checkpoint_path
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pillow", "safetensors")

@@ -14,6 +14,8 @@ import gad_core
 
 COVARIANCES = ("ledoit_wolf", "oas", "empirical", "diagonal", "spherical")
 THRESHOLDS = ("cross_validated", "conformal", "chi2")
+REPRODUCED = ("table1", "table2", "table3", "table4", "table5", "table7", "table8", "rates", "contamination",
+              "tie", "ablation", "all")  # fmt: skip
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -34,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_score(commands)
     _add_features(commands)
+    _add_reproduce(commands)
     _add_synthesize(commands)
     _add_download(commands)
     _add_info(commands)
@@ -198,6 +201,56 @@ def _add_action(actions: argparse._SubParsersAction, name: str, text: str) -> ar
     _add_extraction(action)
     action.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder for the files")
     return action
+
+
+def _add_reproduce(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands,
+        "reproduce",
+        "Compute the paper's tables and the experiments beside them, and print the paper's values beside "
+        "ours. Without --data it works on the features that ship with the package. What is finished is kept: "
+        "a run that was stopped goes on where it was.",
+    )
+    parser.add_argument(
+        "experiments",
+        metavar="EXPERIMENT",
+        nargs="+",
+        choices=REPRODUCED,
+        help=", ".join(REPRODUCED),
+    )
+    parser.add_argument(
+        "--data",
+        metavar="ROOT",
+        type=Path,
+        help="folder that holds the categories; default: the features that ship with the package",
+    )
+    parser.add_argument("--category", nargs="+", metavar="C", help="categories (default: all that are there)")
+    parser.add_argument(
+        "--out",
+        metavar="FOLDER",
+        type=Path,
+        default=Path("results"),
+        help="where results are kept, in a folder embedded or local (default: %(default)s)",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write all results as JSON")
+    group = parser.add_argument_group("features")
+    group.add_argument(
+        "--backbone",
+        nargs="+",
+        metavar="B",
+        help="networks (default: all that ship; with --data the paper's)",
+    )
+    group.add_argument("--weights", help="with --data: imagenet (default), random, or a file for one network")
+    group.add_argument("--levels", help="with --data: such as 1-7 (default: all levels of each network)")
+    group.add_argument(
+        "--passes",
+        type=int,
+        metavar="N",
+        help="with --data: random passes over the training images for tables 4 and 5 (the paper: 100), which "
+        "are left out otherwise",
+    )
+    group.add_argument("--seed", type=int, default=0, help="of random weights (default: %(default)s)")
+    _add_machine(group)
 
 
 def _add_synthesize(commands: argparse._SubParsersAction) -> None:

@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from gad_core.cli.common import print_table, require_writable, write_csv, write_json
+from gad_core.cli.common import print_table, require_writable
 from gad_core.detector import GaussianDetector
 from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
 from gad_core.images import list_images
 from gad_core.model_file import load_model
+from gad_core.outputs import write_csv, write_json
 
 
 def run(args: argparse.Namespace) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from gad_core.cli.common import writing
 from gad_core.datasets.layout import MVTecDataset
 from gad_core.datasets.synthetic import CATEGORIES, synthesize
+from gad_core.outputs import writing
 
 
 def run(args: argparse.Namespace) -> None:

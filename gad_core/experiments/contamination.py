@@ -173,7 +173,7 @@ def contamination_summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]
     summary = []
     for key, members in groups.items():
         row = {**dict(zip(_KEYS, key, strict=True)), "draws": len(members)}
-        for name in members[0].keys() - {*_KEYS, "draw"}:
+        for name in (name for name in members[0] if name not in {*_KEYS, "draw"}):
             values = [member[name] for member in members]
             known = None not in values
             row[name] = float(np.mean(values)) if known else None

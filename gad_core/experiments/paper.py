@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import functools
 from dataclasses import dataclass
+from decimal import Decimal
 
 from gad_core.manifest import shipped_file
 
@@ -75,8 +76,8 @@ def paper_values() -> tuple[PaperValue, ...]:
                 row["backbone"],
                 row["setting"],
                 row["item"],
-                float(row["auroc_percent"]) / 100,
-                float(row["sem"]) / 100 if row["sem"] else None,
+                _fraction(row["auroc_percent"]),
+                _fraction(row["sem"]) if row["sem"] else None,
                 row["certainty"],
             )
             for row in csv.DictReader(file)
@@ -106,3 +107,7 @@ def paper_value(table: str, backbone: str, setting: str, item: str) -> PaperValu
     wanted = (table, backbone, setting, item)
     found = (v for v in paper_values() if (v.table, v.backbone, v.setting, v.item) == wanted)
     return next(found, None)
+
+
+def _fraction(percent: str) -> float:
+    return float(Decimal(percent) / 100)  # the float nearest to 0.967, which 96.7 / 100 is not

@@ -1,7 +1,7 @@
-"""What a chosen false-positive rate becomes on the test images, for every way to set the threshold (Table IV).
+"""What a chosen false-positive rate becomes on the test images, for each way to set the threshold (Table IV).
 
-Everything is fitted on all normal training images, and the rates are counted on the test images. With few test
-images a rate is known badly, so each has its exact (Clopper-Pearson) interval.
+Everything is fitted on all normal training images, and the rates are counted on the test images. With few
+test images a rate is known badly, so each has its exact (Clopper-Pearson) interval.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from gad_core.detector import GaussianDetector, Threshold
+from gad_core.errors import InputError
 from gad_core.experiments.tables import predictor_name
 from gad_core.feature_file import CategoryFeatures
 from gad_core.gaussian import Covariance, fit_gaussian
@@ -94,8 +95,8 @@ def exceedance(labels: NDArray[np.int64], distances: NDArray, threshold: float) 
     Returns
     -------
     dict
-        ``false_alarms`` among ``normal`` with ``fpr, fpr_low, fpr_high``, and ``detected`` among ``anomalous``
-        with ``tpr, tpr_low, tpr_high``; rates are fractions, intervals cover 95 %.
+        ``false_alarms`` among ``normal`` with ``fpr, fpr_low, fpr_high``, and ``detected`` among
+        ``anomalous`` with ``tpr, tpr_low, tpr_high``; rates are fractions, intervals cover 95 %.
     """
     found: dict[str, Any] = {}
     for label, trials_name, count_name, rate in (
@@ -151,7 +152,7 @@ class Rule:
 
 
 def rates_rows(features: CategoryFeatures) -> list[dict[str, Any]]:
-    """Obtained false-positive and true-positive rates of each level, the sum and the joint Gaussian.
+    """Give the obtained false-positive and true-positive rates of each level, the sum and the joint Gaussian.
 
     Parameters
     ----------
@@ -213,9 +214,14 @@ def _laws(features: CategoryFeatures, combine: Combine) -> Iterator[Rule]:
         return float(hotelling_threshold(rate, n, dofs))
 
     yield Rule("chi-square", "ledoit_wolf", distances("ledoit_wolf"), chi2, note)
-    unshrunk = distances("empirical") if n > max(dofs) else None
-    if unshrunk is None:
+    unshrunk = None
+    if n <= max(dofs):
         note = "not applicable: n <= p"
+    else:
+        try:
+            unshrunk = distances("empirical")
+        except InputError:  # a feature that is constant, or follows from others
+            note = "not applicable: the unshrunk covariance is singular"
     yield Rule("chi-square", "empirical", unshrunk, chi2, note)
     yield Rule("Hotelling", "empirical", unshrunk, hotelling, note)
 

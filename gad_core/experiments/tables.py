@@ -61,9 +61,9 @@ def table1_rows(features: CategoryFeatures, folds: int = FOLDS) -> list[dict[str
     Returns
     -------
     list of dict
-        ``category, backbone, method, reduce, predictor, folds, auroc, note``: the AUROC is the mean over folds,
-        a fraction; where the method does not apply it is None, and the note says why. The one-class SVM has
-        no row "sum": its decision values are no distances.
+        ``category, backbone, method, reduce, predictor, folds, auroc, note``: the AUROC is the mean over
+        folds, a fraction; where the method does not apply it is None, and the note says why. The
+        one-class SVM has no row "sum": its decision values are no distances.
     """
     return _distance_rows(features, METHODS, (None,), folds) + _svm_rows(features, folds)
 
@@ -90,19 +90,16 @@ def _distance_rows(
     # z-scores are undefined where a feature is constant, which is no reason to give up the other cells.
     alone = [[setting] for setting in cells if setting.covariance == "diagonal"]
     together = [setting for setting in cells if setting.covariance != "diagonal"]
-    rows = []
+    rows = {}
     for settings in (together, *alone):
         try:
             found = evaluate_distances(features.train, features.test, features.level_widths, settings, folds)
-            rows += [
-                _row(features, cells[s], s.reduce, s.combine, folds, distances) for s, distances in found
-            ]
+            rows |= {s: _row(features, cells[s], s, folds, distances) for s, distances in found}
         except InputError as error:
             if settings is together:
                 raise
-            (s,) = settings
-            rows.append(_row(features, cells[s], s.reduce, s.combine, folds, None, str(error)))
-    return rows
+            rows[settings[0]] = _row(features, cells[settings[0]], settings[0], folds, None, str(error))
+    return [rows[setting] for setting in cells]
 
 
 def _svm_rows(features: CategoryFeatures, folds: int) -> list[dict[str, Any]]:
@@ -110,7 +107,7 @@ def _svm_rows(features: CategoryFeatures, folds: int) -> list[dict[str, Any]]:
     for level, where in level_columns(features.level_widths).items():
         train, test = features.train[:, where], features.test[:, where]
         scores = np.array([_svm_scores(train[subset], test) for subset in subsets])
-        rows.append(_row(features, SVM, None, level, folds, scores))
+        rows.append(_row(features, SVM, Setting(level), folds, scores))
     return rows
 
 
@@ -124,8 +121,7 @@ def _svm_scores(train: NDArray, test: NDArray) -> NDArray[np.float64]:
 def _row(
     features: CategoryFeatures,
     method: str,
-    reduce: Reduce,
-    combine: Combine,
+    setting: Setting,
     folds: int,
     distances: NDArray[np.float64] | None,
     note: str = "",
@@ -134,8 +130,8 @@ def _row(
         "category": features.category,
         "backbone": features.backbone,
         "method": method,
-        "reduce": format_reduce(reduce),
-        "predictor": predictor_name(combine),
+        "reduce": format_reduce(setting.reduce),
+        "predictor": predictor_name(setting.combine),
         "folds": folds,
         "auroc": None if distances is None else mean_auroc(features.labels, distances),
         "note": note,
