@@ -157,7 +157,7 @@ def build(backbone: Backbone, depth: int, seed: int | None = None) -> nn.Module:
     depth : int
         The deepest level; nothing behind it is kept.
     seed : int or None
-        Seed of random weights (torchvision's initialisation; a level's weights do not depend on `depth`).
+        Seed of random weights (the network's own initialisation; a level's do not depend on `depth`).
         None leaves the parameters without storage, to be assigned from a file.
 
     Returns

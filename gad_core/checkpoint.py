@@ -27,7 +27,8 @@ def load_weights(network: nn.Module, path: str | os.PathLike[str]) -> None:
     network : torch.nn.Module
         Its parameters are replaced, so they may be without storage.
     path : path-like
-        A safetensors file or a torch state dict (loaded with ``weights_only=True``), in torchvision's names.
+        A safetensors file or a torch state dict (loaded with ``weights_only=True``), in the network's
+        own names of parameters: torchvision's, but for the embedded network.
 
     Raises
     ------
@@ -109,7 +110,7 @@ def _fitting(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: 
         shown = ", ".join(missing[:MISSING_SHOWN]) + (", ..." if len(missing) > MISSING_SHOWN else "")
         raise InputError(
             f"{path} lacks {len(missing)} of the {len(expected) - len(counters)} tensors that this network "
-            f"and these levels need ({shown}); give weights of this network in torchvision's names, or ask "
+            f"and these levels need ({shown}); give weights of this network under its own names, or ask "
             "for fewer levels"
         )
     state = {name: torch.zeros((), dtype=torch.long) for name in counters}

@@ -38,12 +38,12 @@ def embedded_network(normalise: bool = False) -> nn.Module:
         With one module ``features``, a sequence of the five levels; level k's map is the output of
         ``features[k - 1]``.
     """
-    return _classes()["network"](normalise)
+    return _network_class()(normalise)
 
 
 @functools.cache
-def _classes() -> dict[str, Any]:
-    """Give the classes; made on first use, so that this module imports without torch."""
+def _network_class() -> Any:
+    """Give the network's class; made on first use, so that this module imports without torch."""
     from torch import Tensor, nn
 
     def convolution(inputs: int, outputs: int, kernel: int, stride: int, normalise: bool) -> nn.Sequential:
@@ -71,20 +71,18 @@ def _classes() -> dict[str, Any]:
 
         def __init__(self, normalise: bool) -> None:
             super().__init__()
-            levels, inputs = [], 3
-            for level, (width, stride, blocks) in enumerate(zip(WIDTHS, STRIDES, BLOCKS, strict=True)):
-                layers: list[nn.Module] = []
-                if level == 0:
-                    layers += [convolution(3, STEM_WIDTH, 5, 2, normalise), nn.ReLU(inplace=True)]
-                    inputs = STEM_WIDTH
+            relu = nn.ReLU(inplace=True)
+            levels, layers = [], [convolution(3, STEM_WIDTH, 5, 2, normalise), relu]
+            inputs = STEM_WIDTH
+            for width, stride, blocks in zip(WIDTHS, STRIDES, BLOCKS, strict=True):
                 if stride > 1 or width != inputs:
-                    layers += [convolution(inputs, width, 3, stride, normalise), nn.ReLU(inplace=True)]
+                    layers += [convolution(inputs, width, 3, stride, normalise), relu]
                 layers += [Residual(width, normalise) for _ in range(blocks)]
                 levels.append(nn.Sequential(*layers))
-                inputs = width
+                layers, inputs = [], width
             self.features = nn.Sequential(*levels)
 
         def forward(self, images: Tensor) -> Tensor:
             return self.features(images)
 
-    return {"network": Network}
+    return Network

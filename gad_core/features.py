@@ -50,7 +50,7 @@ SMALLEST_SIZE = 32
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):
-    """Turn images into globally averaged features of an ImageNet network.
+    """Turn images into globally averaged features of a pretrained network.
 
     Parameters
     ----------

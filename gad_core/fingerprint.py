@@ -17,7 +17,7 @@ _REMEDIES = {
     "levels": "use the same levels (--levels)",
     "size": "use the same input size",
     "resize": "fit the model again with this version of gad-core",
-    "weights_sha256": "give the same file with --weights",
+    "weights_sha256": "give the same file with --weights, or fit the model again",
     "seed": "use the same seed, or weights from a file",
     "calibration_sha256": "restore the calibration that was saved with the model",
 }

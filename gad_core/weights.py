@@ -192,6 +192,6 @@ def _download(name: str, path: Path, digest: str) -> None:
     except (InputError, OSError) as error:
         raise InputError(
             f"the ImageNet weights {name} could not be had: give a local safetensors or state-dict file with "
-            "--weights FILE, or choose the small network that ships with the package, --backbone embedded. "
-            f"The cause: {error}"
+            "--weights FILE, or choose the network that ships with the package with --backbone embedded "
+            f'(in Python backbone="embedded"). The cause: {error}'
         ) from error

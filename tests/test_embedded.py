@@ -10,9 +10,14 @@ import gad_core as gad
 from gad_core import GaussianDetector
 from gad_core.components import format_reduce, parse_reduce
 from gad_core.datasets.embedded import list_embedded
+from gad_core.errors import InputError
 from gad_core.evaluation import Setting, auroc, evaluate_distances
+from gad_core.experiments.networks import network_rows
+from gad_core.figures import results as figures
+from gad_core.manifest import describe
+from gad_core.weights import EMBEDDED
 
-NETWORKS = {"efficientnet_b4": range(1, 8), "squeezenet1_1": range(1, 10)}
+NETWORKS = {"efficientnet_b4": range(1, 8), "squeezenet1_1": range(1, 10), "embedded": range(1, 6)}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +45,7 @@ def _parts(features):
     return features.level_widths, features.train, features.test, features.labels
 
 
-def test_what_ships_is_three_categories_of_two_networks(features):
+def test_what_ships_is_three_categories_of_three_networks(features):
     assert set(list_embedded()) == set(itertools.product(CATEGORIES, NETWORKS))
     for category, backbone in list_embedded():
         found = gad.embedded_features(category, backbone)
@@ -118,3 +123,42 @@ def test_obtained_false_positive_rate_at_level_7(features, threshold):
         detector = GaussianDetector(widths, combine=7, threshold=threshold, fpr=0.05).fit(train)
         alarms = 100 * np.mean(detector.predict(test[labels == 0]) == -1)
         assert alarms == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_features_of_the_embedded_network_are_those_of_the_shipped_weights(category):
+    learned = gad.embedded_features(category, "embedded")
+    random = gad.embedded_features(category, "embedded", "random")
+    assert learned.provenance["weights_sha256"] == describe(EMBEDDED)["sha256"]
+    assert (random.provenance["weights"], random.provenance["weights_sha256"]) == ("random", None)
+    assert learned.test_paths == random.test_paths
+    with pytest.raises(InputError, match='None or "random"'):
+        gad.embedded_features(category, "embedded", "imagenet")
+
+
+def test_network_rows_are_the_aurocs_of_three_predictors():
+    features = gad.embedded_features("transistor", "embedded", "random")
+    rows = network_rows(features, "random weights", np.random.default_rng(0))
+    assert [row["predictor"] for row in rows] == ["joint", "sum", "deepest level"]
+    for row, combine in zip(rows, ("joint", "sum", 5), strict=True):
+        detector = GaussianDetector(features.level_widths, combine=combine).fit(features.train)
+        expected = auroc(features.labels, detector.mahalanobis(features.test))
+        assert row["auroc"] == pytest.approx(expected, abs=1e-9)
+        assert row["auroc_low"] <= row["auroc"] <= row["auroc_high"]
+        assert (row["network"], row["category"]) == ("random weights", "transistor")
+
+
+def test_the_menu_shows_one_predictor_of_every_network():
+    features = gad.embedded_features("transistor", "embedded", "random")
+    rows = [
+        row for name in "abcde" for row in network_rows(features, name, np.random.default_rng(0))
+    ]  # more networks than looks
+    figure = figures.networks(rows)
+    assert sum(trace.visible for trace in figure.data) == 5
+    for button, predictor in zip(
+        figure.layout.updatemenus[0].buttons, ("joint", "sum", "deepest level"), strict=True
+    ):
+        shown = [t for t, v in zip(figure.data, button.args[0]["visible"], strict=True) if v]
+        assert [trace.name for trace in shown] == list("abcde")
+        expected = [row["auroc"] for row in rows if row["predictor"] == predictor]
+        assert [trace.y[0] / 100 for trace in shown] == pytest.approx(expected)

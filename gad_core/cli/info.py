@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
                 str(b["levels"]),
                 str(b["size"]),
                 str(b["features"]),
-                "here" if b["here"] else "not yet",
+                "here" if b["here"] else "downloaded on first use",
             )
             for b in facts["backbones"]
         ],

@@ -42,6 +42,8 @@ def embedded_features(
     InputError
         If these features do not ship, or their file is damaged.
     """
+    if weights not in (None, "random"):
+        raise InputError(f'weights must be None or "random", not {weights!r}')
     return load_features(_shipped(RANDOM if weights == "random" else FOLDER, category, backbone))
 
 

@@ -167,8 +167,9 @@ def rates_rows(features: CategoryFeatures) -> list[dict[str, Any]]:
         held out included), p the number of features. Where a method does not apply the values are None.
     """
     rates = [*sigma_rate(SIGMAS).tolist(), *RATES]
+    predictors: tuple[Combine, ...] = (*features.level_widths, "sum", "joint")
     rows = []
-    for combine in (*features.level_widths, "sum", "joint"):
+    for combine in predictors:
         for rule in _rules(features, combine):
             rows += [_row(features, combine, rule, rate) for rate in rates]
     return rows

@@ -81,16 +81,17 @@ def table3_rows(features: CategoryFeatures, folds: int = FOLDS) -> list[dict[str
 def _distance_rows(
     features: CategoryFeatures, methods: Iterable[str], subspaces: Sequence[Reduce], folds: int
 ) -> list[dict[str, Any]]:
+    predictors: tuple[Combine, ...] = (*features.level_widths, "sum")
     cells = {
         Setting(combine, reduce, METHODS[method]): method
         for method in methods
         for reduce in subspaces
-        for combine in (*features.level_widths, "sum")
+        for combine in predictors
     }
     # z-scores are undefined where a feature is constant, which is no reason to give up the other cells.
     alone = [[setting] for setting in cells if setting.covariance == "diagonal"]
     together = [setting for setting in cells if setting.covariance != "diagonal"]
-    rows = {}
+    rows: dict[Setting, dict[str, Any]] = {}
     for settings in (together, *alone):
         try:
             found = evaluate_distances(features.train, features.test, features.level_widths, settings, folds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ def networks(rows: Sequence[Mapping[str, Any]], chosen: str = "joint") -> go.Fig
     ----------
     rows : sequence of mapping
         With ``network``, ``category``, ``predictor`` and, as fractions, ``auroc``, ``auroc_low`` and
-        ``auroc_high``. At most four networks.
+        ``auroc_high``.
     chosen : str
         The entry of ``predictor`` that is shown first.
 
@@ -32,7 +33,7 @@ def networks(rows: Sequence[Mapping[str, Any]], chosen: str = "joint") -> go.Fig
     names = list(dict.fromkeys(row["network"] for row in rows))
     figure = go.Figure()
     for predictor in predictors:
-        for name, (colour, symbol) in zip(names, _LOOKS, strict=False):
+        for name, (colour, symbol) in zip(names, itertools.cycle(_LOOKS), strict=False):
             cells = [row for row in rows if (row["network"], row["predictor"]) == (name, predictor)]
             figure.add_trace(_points(cells, name, colour, symbol).update(visible=predictor == chosen))
     buttons = [
@@ -91,7 +92,8 @@ def levels(predictors: Sequence[int | str], table: Mapping[str, Sequence[float]]
     names = [f"level {p}" if isinstance(p, int) else p for p in predictors]
     single = sum(isinstance(p, int) for p in predictors)
     figure = go.Figure()
-    looks = zip(table.items(), _LOOKS[1:], ("solid", "dash", "dot"), strict=False)
+    dashes = itertools.cycle(("solid", "dash", "dot"))
+    looks = zip(table.items(), itertools.cycle(_LOOKS[1:]), dashes, strict=False)
     for (category, values), (colour, symbol), dash in looks:
         percent = [100 * value for value in values]
         marker = {"color": colour, "symbol": symbol, "size": 10}
