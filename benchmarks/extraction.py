@@ -52,6 +52,24 @@ def extraction() -> Iterator[Comparison]:
             yield _case(name, depth, files[pixels], pixels)
 
 
+def embedded() -> Iterator[Comparison]:
+    """Compare the embedded network with EfficientNet-B4, levels 1 to 7, both from the same 380 px files."""
+    given = SHARED_WEIGHTS / "efficientnet_b4_levels1-7.safetensors"
+    if not given.is_file():
+        print("embedded against efficientnet_b4: skipped, because ../shared/weights is not here")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_images(Path(folder), IMAGES, 380)
+        large = FeatureExtractor("efficientnet_b4", given, range(1, 8), progress=False)
+        small = FeatureExtractor("embedded", progress=False)
+        for extractor in (large, small):
+            extractor.transform(paths[:1])  # loading is not what is compared
+        yield compare(
+            "embedded instead of efficientnet_b4 1-7, 380 px PNG",
+            lambda: large.transform(paths), lambda: small.transform(paths), target=8, pairs=5,
+        )  # fmt: skip
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder

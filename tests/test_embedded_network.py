@@ -10,6 +10,7 @@ from safetensors import safe_open
 import gad_core as gad
 from gad_core.backbones import build, get_backbone
 from gad_core.checkpoint import load_weights
+from gad_core.cli import main
 from gad_core.datasets import download
 from gad_core.embedded_network import BLOCKS, STRIDES, WIDTHS, embedded_network
 from gad_core.errors import InputError
@@ -129,3 +130,20 @@ def test_a_saved_model_names_the_weights_and_finds_them_again(data, tmp_path):
     stored = gad.load(tmp_path / "m").extractor_["fingerprint"]
     again = gad.FeatureExtractor.from_fingerprint(stored, progress=False)
     np.testing.assert_array_equal(again.transform(data.train.paths), X)
+
+
+def test_from_folders_to_a_verdict_on_the_command_line(data, tmp_path, capsys):
+    model, scores = tmp_path / "nut.safetensors", tmp_path / "scores.json"
+    options = ["--data", str(data.root), "--category", "nut", "--backbone", "embedded", "--quiet"]
+    cache = ["--cache", str(tmp_path / "cache")]
+    assert main(["evaluate", *options, *cache, "--combine", "joint", "--json", str(scores)]) == 0
+    (row,) = json.loads(scores.read_text())["results"]
+    assert row["auroc"] == pytest.approx(joint_auroc(data), abs=1e-6)
+    assert main(["fit", *options, *cache, "--combine", "joint", "--fpr", "0.1", "--out", str(model)]) == 0
+    images = [str(path) for path in data.test.paths]
+    assert main(["score", str(model), *images, *cache, "--quiet", "--json", str(scores)]) == 0
+    rows = json.loads(scores.read_text())["results"]
+    distances = [each["distance"] for each in rows]
+    assert auroc(data.test.labels, distances) == pytest.approx(row["auroc"], abs=1e-6)
+    assert [each["anomalous"] for each in rows] == [d > rows[0]["threshold"] for d in distances]
+    assert capsys.readouterr().err == ""

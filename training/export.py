@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors.torch import save_file
@@ -31,10 +32,11 @@ def folded(network: nn.Module) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     for name, module in network.named_modules():
         if isinstance(module, nn.Sequential) and isinstance(module[-1], nn.BatchNorm2d):
-            convolution, norm = module
-            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            convolution, norm = cast(nn.Conv2d, module[0]), cast(nn.BatchNorm2d, module[1])
+            mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+            scale = norm.weight / torch.sqrt(variance + norm.eps)
             state[f"{name}.0.weight"] = convolution.weight * scale[:, None, None, None]
-            state[f"{name}.0.bias"] = norm.bias - norm.running_mean * scale
+            state[f"{name}.0.bias"] = norm.bias - mean * scale
     return {name: tensor.detach().contiguous() for name, tensor in state.items()}
 
 

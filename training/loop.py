@@ -88,7 +88,7 @@ def train(model: nn.Module, examples: Examples, plan: Plan, folder: Path, device
             f"{len(examples)} pictures, of which {plan.held_out} are held out, are too few for batches of "
             f"{plan.batch}: draw more (--count)"
         )
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=plan.rate, weight_decay=plan.decay)
     log = _resume(model, optimiser, folder)
     order = training_order(len(examples) - plan.held_out, plan.batch, plan.seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -42,7 +43,7 @@ def train_variant(folder: Path, name: str, seed: int, device: torch.device) -> N
     if variant.start is not None:
         train_variant(folder, variant.start, seed, device)
     plan = seeded_plan(variant, seed)
-    facts = {"variant": name, "seed": seed, "route": variant.route, "plan": asdict(plan)}
+    facts: dict[str, Any] = {"variant": name, "seed": seed, "route": variant.route, "plan": asdict(plan)}
     facts["pictures"] = read_facts(folder / "pictures")
     if variant.start is not None:
         facts["start"] = read_facts(run_folder(folder, variant.start, seed))

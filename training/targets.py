@@ -60,9 +60,10 @@ def compute_targets(pictures: Path, folder: Path, weights: Path, device: torch.d
     device : torch.device
         Where to compute.
     """
-    file, backbone = resolve_weights(weights, get_backbone(TEACHER)), get_backbone(TEACHER)
-    claim(folder, {"teacher_sha256": file and file.sha256, "pictures": read_facts(pictures)})
-    teacher = load_network(backbone, max(TEACHER_LEVELS), file, 0, None, device)
+    backbone = get_backbone(TEACHER)
+    given = resolve_weights(weights, backbone)
+    claim(folder, {"teacher_sha256": given and given.sha256, "pictures": read_facts(pictures)})
+    teacher = load_network(backbone, max(TEACHER_LEVELS), given, 0, None, device)
     missing = [
         (chunk, images)
         for chunk, images in enumerate(chunks(pictures))

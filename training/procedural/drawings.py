@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from gad_core.datasets.drawing import Picture
+from gad_core.datasets.drawing import Field, Picture
 from training.procedural.fields import Generator
 from training.procedural.materials import palette
 
@@ -45,7 +44,7 @@ def dead_leaves(style: Generator, rng: Generator, size: int) -> Picture:
     return np.asarray(picture.reduce(2), dtype=np.float32) / 255
 
 
-def printed(style: Generator, rng: Generator, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def printed(style: Generator, rng: Generator, size: int) -> tuple[Picture, Field]:
     """Print, labels, wires and strokes.
 
     Returns
@@ -80,5 +79,5 @@ def printed(style: Generator, rng: Generator, size: int) -> tuple[NDArray[np.flo
                 paint.rectangle(
                     (x, y, x + reach, y + reach * rng.uniform(0.05, 0.8)), outline=ink, width=width
                 )
-    reduced = np.asarray(picture.reduce(2), dtype=np.float32) / 255
+    reduced = np.asarray(picture.reduce(2), dtype=np.float32) / np.float32(255)
     return reduced[..., :3], reduced[..., 3]

@@ -94,7 +94,7 @@ def turned(style: Generator, rng: Generator, x: Field, y: Field, radius: float) 
     at = t * (knots - 1)
     if stepped:
         at = np.floor(at) + np.clip((at - np.floor(at) - 0.5) * 12 + 0.5, 0, 1)
-    outline = np.interp(at, np.arange(knots), profile).astype(np.float32)
+    outline: Field = np.interp(at, np.arange(knots), profile).astype(np.float32)
     slope = np.sin(t * np.float32(frequency * np.pi) + np.float32(slant) * y / np.float32(width))
     outline = np.float32(width) * (outline + np.float32(ripple * 0.4) * slope)
     distance = np.maximum(np.abs(y) - outline, np.abs(x) - np.float32(radius))
