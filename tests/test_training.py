@@ -430,7 +430,8 @@ def test_comparison_is_the_joint_gaussians(tmp_path, capsys):
     options = ["--weights", "random", "--data", str(tmp_path), "--out", str(out)]
     assert main(["compare", *options]) == 0
     data, extractor = gad.MVTecDataset(tmp_path, "nut"), gad.FeatureExtractor("embedded", "random")
-    detector = gad.GaussianDetector(combine="joint").fit(extractor.transform(data.train.paths))
+    detector = gad.GaussianDetector(combine="joint", threshold="chi2")
+    detector.fit(extractor.transform(data.train.paths))
     expected = auroc(data.test.labels, detector.mahalanobis(extractor.transform(data.test.paths)))
     rows = list(csv.DictReader(out.open()))
     assert rows == [
