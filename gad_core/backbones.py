@@ -287,7 +287,7 @@ BACKBONES: dict[str, Backbone] = {
             "embedded",
             INPUT_SIZE,
             WIDTHS,
-            _features(*range(len(WIDTHS))),
+            (("exposure", "features.0"), *_features(*range(len(WIDTHS)))[1:]),
             "embedded.safetensors",
             batch_norm=False,
             pretrained="embedded",

@@ -2,13 +2,16 @@
 
 Five levels with the strides of EfficientNet-B4's levels 3 to 7, which it was taught to imitate (`training/`).
 All convolutions are dense ones, which a CPU computes near the rate of a matrix product; depthwise ones, which
-save multiplications, run far below it.
+save multiplications, run far below it. In front of them each image is brought to one brightness, so that the
+features do not depend on the exposure.
 """
 
 from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Any
+
+from gad_core.images import MEAN, STD
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +24,10 @@ STRIDES = (2, 2, 2, 1, 2)
 """Step of each level's first convolution; the stem before level 1 has another 2."""
 BLOCKS = (1, 1, 1, 2, 1)
 """Number of residual blocks of each level."""
+BRIGHTNESS = 0.45
+"""Mean to which each image is brought, of a range of 0 to 1: about ImageNet's."""
+DARKEST = 0.02
+"""A mean below it counts as this, so that the noise of a black image is not blown up."""
 
 
 def embedded_network(normalise: bool = False) -> nn.Module:
@@ -35,8 +42,8 @@ def embedded_network(normalise: bool = False) -> nn.Module:
     Returns
     -------
     torch.nn.Module
-        With one module ``features``, a sequence of the five levels; level k's map is the output of
-        ``features[k - 1]``.
+        With a module ``exposure`` and a module ``features``, a sequence of the five levels; level k's map is
+        the output of ``features[k - 1]``.
     """
     return _network_class()(normalise)
 
@@ -53,6 +60,15 @@ def _network_class() -> Any:
             return nn.Sequential(conv, nn.BatchNorm2d(outputs))
         nn.init.zeros_(conv.bias)
         return nn.Sequential(conv)
+
+    class EqualExposure(nn.Module):
+        """Multiply each normalised image so that the mean of its pixels and colours is `BRIGHTNESS`."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            mean, std = (images.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+            light = images * std + mean
+            gain = BRIGHTNESS / light.mean((1, 2, 3), keepdim=True).clamp_min(DARKEST)
+            return (light * gain - mean) / std
 
     class Residual(nn.Module):
         """Two convolutions whose result is added to their input."""
@@ -80,9 +96,10 @@ def _network_class() -> Any:
                 layers += [Residual(width, normalise) for _ in range(blocks)]
                 levels.append(nn.Sequential(*layers))
                 layers, inputs = [], width
+            self.exposure = EqualExposure()
             self.features = nn.Sequential(*levels)
 
         def forward(self, images: Tensor) -> Tensor:
-            return self.features(images)
+            return self.features(self.exposure(images))
 
     return Network

@@ -15,6 +15,7 @@ from gad_core.datasets import download
 from gad_core.embedded_network import BLOCKS, STRIDES, WIDTHS, embedded_network
 from gad_core.errors import InputError
 from gad_core.evaluation import auroc
+from gad_core.images import MEAN, STD
 from gad_core.manifest import describe, shipped_file
 from gad_core.weights import EMBEDDED, checkpoint_path, resolve_weights
 
@@ -75,6 +76,24 @@ def test_levels_have_their_widths_and_strides():
         [type(layer).__name__ for layer in level].count("Residual") for level in network.features.children()
     ]
     assert tuple(blocks) == BLOCKS
+
+
+@pytest.mark.parametrize("gain", [0.6, 0.92, 1.3])
+def test_maps_do_not_depend_on_the_exposure(gain):
+    network = build(BACKBONE, len(WIDTHS))
+    load_weights(network, shipped_file(EMBEDDED))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+    light = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    plain, other = (network((light * factor - mean) / std) for factor in (1.0, gain))
+    for a, b in zip(plain, other, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4 * a.abs().max().item())
+    colour = network((light * torch.tensor([1.0, gain, 1.0])[:, None, None] - mean) / std)
+    assert (colour[-1] - plain[-1]).abs().max() > 0.01 * plain[-1].abs().max()  # colours still count
+
+
+def test_a_black_image_has_finite_maps():
+    maps = build(BACKBONE, 1, seed=0)(torch.zeros(1, 3, 32, 32) - torch.tensor(MEAN)[:, None, None])
+    assert maps[0].isfinite().all()
 
 
 def test_drawn_parameters_keep_the_size_of_the_signal():

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -439,3 +441,26 @@ def test_comparison_is_the_joint_gaussians(tmp_path, capsys):
     ]
     assert main(["compare", *options, "--gain", "0.5"]) == 0
     assert next(csv.DictReader(out.open()))["gain"] == "0.5"
+
+
+def test_the_table_of_the_readme_is_that_of_the_results():
+    folder = Path(__file__).resolve().parents[1] / "training"
+    with (folder / "results.csv").open() as file:
+        results = list(csv.reader(file))[1:]
+    lines = re.findall(
+        r"^\| (\w+ \| (?:yes|no) \|.*) \|$", (folder / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert [[cell.strip() for cell in line.split("|")] for line in lines] == results
+
+
+@pytest.mark.parametrize("category", ["bottle", "screw", "transistor"])
+def test_the_results_of_what_ships_are_those_of_its_features(category):
+    import gad_core as gad
+    from gad_core.evaluation import Setting, auroc, evaluate_distances
+
+    with (Path(__file__).resolve().parents[1] / "training" / "results.csv").open() as file:
+        rows = {row["variant"]: row for row in csv.DictReader(file) if row["common_brightness"] == "yes"}
+    for variant, weights in (("exposed", None), ("random", "random")):
+        f = gad.embedded_features(category, "embedded", weights)
+        ((_, found),) = evaluate_distances(f.train, f.test, f.level_widths, [Setting("joint")])
+        assert 100 * auroc(f.labels, found[0]) == pytest.approx(float(rows[variant][category]), abs=0.05)

@@ -17,7 +17,7 @@ from gad_core.weights import EMBEDDED
 CHOSEN_ON = (
     "the route, distil or classify: bottle, screw and transistor of MVTec AD. Which distilled variant: AUROC "
     "on the data set of gad synthesize, as it is and with the good test images 8 % darker or brighter. That "
-    "the exposure matters was known from the screws of MVTec AD; see training/README.md"
+    "the exposure matters was known from the screws of MVTec AD: see training/README.md"
 )
 
 

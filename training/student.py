@@ -18,7 +18,7 @@ POOLED_WEIGHT = 2.0
 
 
 def level_maps(network: nn.Module, images: Tensor) -> list[Tensor]:
-    """Compute the maps of all levels of the student."""
+    """Compute the maps of all levels of the student, for pictures of whatever exposure they have."""
     maps, x = [], images
     for level in network.features:  # type: ignore[union-attr]
         x = level(x)
@@ -84,6 +84,6 @@ class Classification(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, list[float]]:
         """Cross-entropy of a batch with labels (b,), and its share of errors."""
-        scores = self.head(self.network(images).mean((2, 3)))
+        scores = self.head(level_maps(self.network, images)[-1].mean((2, 3)))
         loss = functional.cross_entropy(scores, labels, label_smoothing=0.1)
         return loss, [(scores.argmax(1) != labels).float().mean().item()]
