@@ -47,12 +47,12 @@ def networks(rows: Sequence[Mapping[str, Any]], chosen: str = "joint") -> go.Fig
     figure.update_layout(
         scattermode="group",
         updatemenus=[
-            {"buttons": buttons, "active": predictors.index(chosen), "x": 1, "xanchor": "right", "y": 1.2}
+            {"buttons": buttons, "active": predictors.index(chosen), "x": 1, "xanchor": "right", "y": 1.3}
         ],
     )
     figure.add_hline(y=50, line={"dash": "dot", "color": NEUTRAL}, annotation_text="guessing")
     figure.update_yaxes(range=[0, 103])
-    return finished(figure, x="category", y="AUROC, %", height=450)
+    return finished(figure, x="category", y="AUROC, %", height=480).update_layout(margin={"t": 110})
 
 
 def _points(cells: Sequence[Mapping[str, Any]], name: str, colour: str, symbol: str) -> go.Scatter:
