@@ -51,6 +51,7 @@ def embedded_network(normalise: bool = False) -> nn.Module:
 @functools.cache
 def _network_class() -> Any:
     """Give the network's class; made on first use, so that this module imports without torch."""
+    import torch
     from torch import Tensor, nn
 
     def convolution(inputs: int, outputs: int, kernel: int, stride: int, normalise: bool) -> nn.Sequential:
@@ -65,10 +66,11 @@ def _network_class() -> Any:
         """Multiply each normalised image so that the mean of its pixels and colours is `BRIGHTNESS`."""
 
         def forward(self, images: Tensor) -> Tensor:
-            mean, std = (images.new_tensor(values)[:, None, None] for values in (MEAN, STD))
-            light = images * std + mean
-            gain = BRIGHTNESS / light.mean((1, 2, 3), keepdim=True).clamp_min(DARKEST)
-            return (light * gain - mean) / std
+            mean, std = (images.new_tensor(values) for values in (MEAN, STD))
+            light = (images.mean((2, 3)) * std + mean).mean(1)
+            gain = (BRIGHTNESS / light.clamp_min(DARKEST))[:, None, None, None]
+            # Of the pixel u = images * std + mean, (gain * u - mean) / std, in one pass over the image.
+            return torch.addcmul((gain - 1) * (mean / std)[:, None, None], images, gain)
 
     class Residual(nn.Module):
         """Two convolutions whose result is added to their input."""
