@@ -9,6 +9,7 @@ of features.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,7 +83,7 @@ class RowGaussians:
         return _PrimalGaussian(self, rows, self.moments(rows))
 
 
-class SubsetGaussian:
+class SubsetGaussian(ABC):
     """Ledoit-Wolf Gaussian of some rows of a matrix, made by `RowGaussians.fit`.
 
     With the centred rows Z (n, p) its covariance is ``w Zᵀ Z + a I``. All that follows from a Cholesky factor
@@ -123,9 +124,9 @@ class SubsetGaussian:
                 f"{self.shrinkage:g}): give more samples, or samples that differ"
             )
 
+    @abstractmethod
     def squared_mahalanobis(self, rows: Rows) -> NDArray[np.float64]:
         """Squared Mahalanobis distance (m,) of rows of the matrix, in the subset or not."""
-        raise NotImplementedError
 
     def without(self, rows: Rows) -> SubsetGaussian:
         """Gaussian of the subset's other rows, by a down-date.

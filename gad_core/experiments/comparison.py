@@ -104,13 +104,12 @@ def compare_category(
     dict
         With the keys `COLUMNS`.
     """
-    ours, theirs = _scaled(row[value], 100), paper and 100 * paper.auroc
-    both = ours is not None and theirs is not None
+    ours, theirs = _scaled(row[value], 100), _scaled(paper.auroc if paper else None, 100)
     return dict(
         zip(
             COLUMNS,
             (row["backbone"], setting, row["category"], "AUROC %", theirs, None, ours, None,
-             ours - theirs if both else None, note),  # type: ignore[operator]
+             _difference(ours, theirs), note),
             strict=True,
         )
     )  # fmt: skip
@@ -152,7 +151,6 @@ def _cell(
     ours = _scaled(float(np.mean(list(values.values()))) if values else None, percent)
     spread = _scaled(sem(list(values.values())) if len(values) > 1 else None, percent)
     theirs = _scaled(paper.auroc if paper else None, percent)
-    same = ours is not None and theirs is not None and not notes
     return {
         "backbone": backbone,
         "setting": setting,
@@ -162,7 +160,7 @@ def _cell(
         "paper_sem": _scaled(paper.sem if paper else None, percent),
         "ours": ours,
         "ours_sem": spread,
-        "difference": ours - theirs if same else None,  # type: ignore[operator]
+        "difference": None if notes else _difference(ours, theirs),
         "note": "; ".join(notes),
     }
 
@@ -182,3 +180,8 @@ def _named(keys: Sequence[str], values: Sequence[Any]) -> str:
     """Join the values of some keys to a name: texts as they are, numbers with their key."""
     texts = (v if isinstance(v, str) else f"{k} {v:g}" for k, v in zip(keys, values, strict=False))
     return ", ".join(texts)
+
+
+def _difference(ours: float | None, theirs: float | None) -> float | None:
+    """Subtract where both are known."""
+    return None if ours is None or theirs is None else ours - theirs

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -190,7 +191,7 @@ def _rules(features: CategoryFeatures, combine: Combine) -> Iterator[Rule]:
             method,
             "ledoit_wolf",
             detector.mahalanobis(features.test),
-            lambda rate, held_out=held_out, choose=order_statistic: choose(held_out, rate),  # type: ignore[misc]
+            partial(order_statistic, held_out),
             samples=len(held_out),
         )
 
