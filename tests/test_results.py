@@ -1,15 +1,15 @@
 """The stored results are what the library gives now."""
 
 import csv
-from pathlib import Path
 
 import pytest
 
 import gad_core as gad
 from gad_core.experiments.catalogue import EXPERIMENTS
-from gad_core.experiments.results import read_rows
+from gad_core.experiments.results import stored_rows
+from gad_core.manifest import DATA
 
-FOLDER = Path(__file__).resolve().parents[1] / "results" / "embedded"
+FOLDER = DATA / "results" / "embedded"
 STORED = sorted(path.stem for path in FOLDER.glob("*.json"))
 QUICK = ("table1", "table2", "table3", "rates")
 TOLERANCE = 1e-6
@@ -30,11 +30,7 @@ def same(stored, computed):
 def test_rows_of_a_category_are_those_that_the_library_gives(name, category):
     features = gad.embedded_features(category, "efficientnet_b4")
     computed = EXPERIMENTS[name].compute(features)
-    stored = [
-        row
-        for row in read_rows(FOLDER, name)
-        if (row["category"], row["backbone"]) == (category, "efficientnet_b4")
-    ]
+    stored = stored_rows(name, category=category, backbone="efficientnet_b4")
     assert len(stored) == len(computed)
     for one, other in zip(stored, computed, strict=True):
         same(one, other)
@@ -42,8 +38,8 @@ def test_rows_of_a_category_are_those_that_the_library_gives(name, category):
 
 @pytest.mark.parametrize("name", STORED)
 def test_the_table_of_a_result_is_the_one_of_its_rows(name):
-    stored = read_rows(FOLDER, f"{name}.comparison")
-    computed = EXPERIMENTS[name].compare(read_rows(FOLDER, name))
+    stored = stored_rows(f"{name}.comparison")
+    computed = EXPERIMENTS[name].compare(stored_rows(name))
     assert len(stored) == len(computed) > 0
     for one, other in zip(stored, computed, strict=True):
         same(one, {key: value if value != "" or key == "note" else None for key, value in other.items()})

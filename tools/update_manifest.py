@@ -21,6 +21,10 @@ KINDS = {
         "source": "computed from MVTec AD, (c) MVTec Software GmbH, by gad features; the images had "
         "been resized to 380 x 380 pixels by the paper's rule before",
     },
+    "results": {
+        "licence": "CC BY-NC-SA 4.0 (features/LICENSE)",
+        "source": "computed by gad reproduce from the features that ship (results/README.md)",
+    },
     "paper_numbers.csv": {
         "licence": "facts, quoted with their source",
         "source": "Rippel, Mertens, König and Merhof, IEEE TIM 70 (2021), doi:10.1109/TIM.2021.3098381, "

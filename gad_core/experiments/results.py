@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gad_core.errors import InputError
+from gad_core.manifest import shipped_file
 from gad_core.outputs import write_csv, write_json
 
 
@@ -82,6 +83,42 @@ def read_rows(folder: Path, name: str) -> list[dict[str, Any]]:
     path = folder / f"{name}.csv"
     if not path.is_file():
         raise InputError(f"no result {path}: make it with gad reproduce {name.partition('.')[0]}")
+    return _read(path)
+
+
+def stored_rows(name: str, **where: Any) -> list[dict[str, Any]]:
+    """Read the rows, or the printed table, of a result that ships with the package.
+
+    They are what ``gad reproduce all`` gives on the features that ship.
+
+    Parameters
+    ----------
+    name : str
+        As in `read_rows`.
+    **where
+        Only the rows that have these values.
+
+    Returns
+    -------
+    list of dict
+        As `read_rows` gives them.
+
+    Raises
+    ------
+    InputError
+        If no such result ships, or its file is damaged.
+
+    Examples
+    --------
+    >>> rows = stored_rows("table1", category="bottle", backbone="efficientnet_b4", method="Mahalanobis")
+    >>> [row["predictor"] for row in rows][-2:]
+    ['level 7', 'sum']
+    """
+    rows = _read(shipped_file(f"results/embedded/{name}.csv"))
+    return [row for row in rows if all(row[key] == value for key, value in where.items())]
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
     with path.open(encoding="utf-8", newline="") as file:
         return [{key: _parsed(key, text) for key, text in row.items()} for row in csv.DictReader(file)]
 
