@@ -50,9 +50,10 @@ def sources():
     return [Source(c, b, lambda c=c, b=b, i=i: made_up(c, b, seed=i)) for i, (c, b) in enumerate(cells)]
 
 
-def run(out):
+def run(out, jobs=1):
     """Reproduce some tables on the made-up features."""
-    return list(reproduce(chosen_experiments([*EXPERIMENTS]), sources(), out, "embedded", progress=False))
+    experiments = chosen_experiments([*EXPERIMENTS])
+    return list(reproduce(experiments, sources(), out, "embedded", jobs=jobs, progress=False))
 
 
 def finished(out):

@@ -112,6 +112,12 @@ def test_killed_again_and_again_it_ends_with_the_same_files(out, tmp_path):
     assert finished(tmp_path) == 3 * (3 + 4)
 
 
+def test_several_processes_write_the_same_files(out, tmp_path):
+    run(tmp_path, jobs=2)
+    assert content(tmp_path) == content(out)
+    assert finished(tmp_path) == finished(out)
+
+
 def test_a_second_run_computes_nothing_and_writes_the_same(out, monkeypatch):
     before = content(out)
 

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             return _failed(_of_system(error), BAD_INPUT)
         except KeyboardInterrupt:
-            return _failed("interrupted; features extracted so far are kept, run again to go on", INTERRUPTED)
+            return _failed("interrupted; what is finished is kept, run again to go on", INTERRUPTED)
         except Exception as error:
             if os.environ.get("GAD_DEBUG"):
                 raise

@@ -233,6 +233,9 @@ def _add_reproduce(commands: argparse._SubParsersAction) -> None:
         help="where results are kept, in a folder embedded or local (default: %(default)s)",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write all results as JSON")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="processes that compute (default: one for each processor)"
+    )
     group = parser.add_argument_group("features")
     group.add_argument(
         "--backbone",

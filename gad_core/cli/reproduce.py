@@ -13,6 +13,7 @@ from gad_core.experiments.catalogue import Experiment, chosen_experiments
 from gad_core.experiments.reproduce import reproduce
 from gad_core.experiments.results import Result, table_lines
 from gad_core.experiments.sources import Source, embedded_sources, local_sources
+from gad_core.experiments.workers import available_jobs
 from gad_core.outputs import write_json
 from gad_core.runtime import whole_number
 
@@ -25,7 +26,9 @@ def run(args: argparse.Namespace) -> None:
     tier, sources = _sources(args, experiments)
     out = args.out / tier
     require_writable(args.json, *(out / f"{each.name}.csv" for each in experiments))
-    results = list(reproduce(experiments, sources, out, tier, progress=None if not args.quiet else False))
+    jobs = available_jobs() if args.jobs is None else whole_number(args.jobs, "--jobs", 1)
+    progress = None if not args.quiet else False
+    results = list(reproduce(experiments, sources, out, tier, jobs=jobs, progress=progress))
     write_json(args.json, {"gad_core": gad_core.__version__, "tier": tier, "results": _as_json(results)})
     for result in results:
         print(f"\n{result.title} ({tier} features)")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,10 @@ from gad_core.experiments.catalogue import Experiment
 from gad_core.experiments.results import Result, write_result
 from gad_core.experiments.sources import Material, Source
 from gad_core.experiments.units import Unit, UnitStore, versions
+from gad_core.experiments.workers import each_done
 from gad_core.files import remove_leftovers
+
+Rows = list[dict[str, Any]]
 
 UNITS = "units"
 """Folder of finished work, below that of the results."""
@@ -26,6 +32,7 @@ def reproduce(
     out: Path,
     tier: str,
     *,
+    jobs: int = 1,
     progress: bool | None = None,
 ) -> Iterator[Result]:
     """Run experiments and write their results.
@@ -44,6 +51,8 @@ def reproduce(
         Folder of the results.
     tier : {"embedded", "local"}
         Where the features come from.
+    jobs : int
+        Number of processes that compute; the results do not depend on it.
     progress : bool or None
         Whether to show progress on stderr; None shows it if stderr is a terminal.
 
@@ -60,20 +69,19 @@ def reproduce(
     experiments = _runnable(experiments, sources)
     for folder in (out, out / UNITS):
         remove_leftovers(folder)
-    rows: dict[str, list[dict[str, Any]]] = {each.name: [] for each in experiments}
-    seen: dict[str, list[dict[str, Any]]] = {each.name: [] for each in experiments}
     store = UnitStore(out / UNITS)
+    found: dict[int, tuple[str, Rows]] = {}
+    seen: dict[str, list[dict[str, Any]]] = {each.name: [] for each in experiments}
     with _Progress(experiments, sources, progress) as bar:
-        for backbone in dict.fromkeys(s.backbone for s in sources if any(e.takes(s) for e in experiments)):
-            here = [source for source in sources if source.backbone == backbone]
-            materials = [bar.loaded(source, experiments) for source in here]
-            for experiment in experiments:
-                taken = [m for m, source in zip(materials, here, strict=True) if experiment.takes(source)]
-                for group in experiment.groups(taken):
-                    rows[experiment.name] += _finished(experiment, group, store, bar)
-                seen[experiment.name] += [m.description(experiment.augmented) for m in taken]
+        tasks = _tasks(experiments, sources, seen, bar)
+        missing = (task for task in tasks if not _taken(task, store, found, bar))
+        for task, rows in each_done(partial(_computed, store), missing, jobs):
+            found[task.number] = (task.unit.experiment, rows)
+            bar.done(task.seconds)
+    in_order = [found[number] for number in sorted(found)]
     for experiment in experiments:
-        result = _result(experiment, tier, rows[experiment.name], seen[experiment.name])
+        rows = [row for name, part in in_order if name == experiment.name for row in part]
+        result = _result(experiment, tier, rows, seen[experiment.name])
         write_result(out, result)
         yield result
 
@@ -96,36 +104,65 @@ def _runnable(experiments: Sequence[Experiment], sources: Sequence[Source]) -> l
     return runnable
 
 
-def _finished(
-    experiment: Experiment, materials: Sequence[Material], store: UnitStore, bar: _Progress
-) -> list[dict[str, Any]]:
-    """Rows of all parts of an experiment on some categories, computed where they are not stored."""
-    backbone = materials[0].features.backbone
-    categories = "+".join(material.features.category for material in materials)
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A unit with what it is computed from, its place in the order of rows, and about how long it takes."""
+
+    number: int
+    unit: Unit
+    experiment: Experiment
+    materials: Sequence[Material]
+    seconds: float
+
+
+def _tasks(
+    experiments: Sequence[Experiment],
+    sources: Sequence[Source],
+    seen: dict[str, list[dict[str, Any]]],
+    bar: _Progress,
+) -> Iterator[_Task]:
+    """Load network after network, note in `seen` what each experiment is given, and divide the work."""
+    number = itertools.count()
+    for backbone in dict.fromkeys(s.backbone for s in sources if any(e.takes(s) for e in experiments)):
+        here = [source for source in sources if source.backbone == backbone]
+        materials = [bar.loaded(source, experiments) for source in here]
+        for experiment in experiments:
+            taken = [m for m, source in zip(materials, here, strict=True) if experiment.takes(source)]
+            seen[experiment.name] += [material.description(experiment.augmented) for material in taken]
+            for group in experiment.groups(taken):
+                seconds = experiment.seconds * len(group) / len(experiment.parts)
+                for parameters in experiment.parts:
+                    unit = _unit(experiment, group, parameters)
+                    yield _Task(next(number), unit, experiment, group, seconds)
+
+
+def _unit(experiment: Experiment, materials: Sequence[Material], parameters: Mapping[str, Any]) -> Unit:
     inputs = tuple(
         sha
         for material in materials
         for sha in (material.features_sha256, material.augmented_sha256 if experiment.augmented else None)
         if sha is not None
     )
-    rows = []
-    for parameters in experiment.parts:
-        bar.say(f"{experiment.name} {backbone} {categories}")
-        unit = Unit(experiment.name, backbone, categories, parameters, inputs)
-        found = store.get(unit)
-        seconds = experiment.seconds * len(materials) / len(experiment.parts)
-        if found is None:
-            found = store.put(unit, experiment.rows(materials, parameters))
-            bar.done(seconds)
-        else:
-            bar.spared(seconds)
-        rows += found
-    return rows
+    categories = "+".join(material.features.category for material in materials)
+    return Unit(experiment.name, materials[0].features.backbone, categories, parameters, inputs)
 
 
-def _result(
-    experiment: Experiment, tier: str, rows: list[dict[str, Any]], seen: list[dict[str, Any]]
-) -> Result:
+def _taken(task: _Task, store: UnitStore, found: dict[int, tuple[str, Rows]], bar: _Progress) -> bool:
+    """Take a unit's rows from the store, if they are there."""
+    bar.say(f"{task.unit.experiment} {task.unit.backbone} {task.unit.category}")
+    rows = store.get(task.unit)
+    if rows is None:
+        return False
+    found[task.number] = (task.unit.experiment, rows)
+    bar.spared(task.seconds)
+    return True
+
+
+def _computed(store: UnitStore, task: _Task) -> Rows:
+    return store.put(task.unit, task.experiment.rows(task.materials, task.unit.parameters))
+
+
+def _result(experiment: Experiment, tier: str, rows: Rows, seen: list[dict[str, Any]]) -> Result:
     provenance = {
         "experiment": experiment.name,
         "title": experiment.title,
