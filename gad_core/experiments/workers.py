@@ -65,7 +65,7 @@ def _finished(waiting: dict[Future[Result], Argument]) -> Iterator[tuple[Argumen
 
 
 def _on_one_thread(call: Callable[[Argument], Result], argument: Argument) -> Result:
-    # Here and not once for each process: the limit holds for libraries that are loaded, and the call loads them.
+    # Not once for each process: the limit holds for libraries that are loaded, and the call loads them.
     with threadpool_limits(1):
         return call(argument)
 
