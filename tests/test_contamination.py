@@ -7,12 +7,8 @@ import pytest
 
 from gad_core import GaussianDetector, InputError, fit_gaussian
 from gad_core.evaluation import auroc
-from gad_core.experiments.contamination import (
-    ESTIMATES,
-    contamination_rows,
-    contamination_summary,
-    injections,
-)
+from gad_core.experiments.contamination import contamination_rows, contamination_summary
+from gad_core.experiments.injection import ESTIMATES, Contamination, injections
 from gad_core.feature_file import CategoryFeatures
 from gad_core.subsets import RowGaussians, SummedGaussians
 from gad_core.trimming import median_distances, robust, training_distances, trimmed
@@ -118,6 +114,20 @@ def test_larger_shares_add_to_the_anomalies_of_smaller_ones():
         assert set(smaller.injected) <= set(larger.injected)
     assert len(found[3].clean) == 30
     assert len(set(found[3].clean)) == 30
+
+
+@pytest.mark.parametrize("estimate", ESTIMATES)
+def test_a_single_draw_is_the_one_of_the_rows(features, rows, estimate):
+    experiment = Contamination(features, "joint")
+    (draw,) = experiment.draws([0.2], np.random.default_rng([0, 2]))
+    found = experiment.estimated(draw, estimate)
+    wanted = {"share": 0.2, "draw": 2, "predictor": "joint", "estimate": estimate}
+    (row,) = [row for row in rows if wanted.items() <= row.items()]
+    assert (row["n_injected"], row["n_clean"]) == (draw.injected.sum(), (~draw.injected).sum())
+    assert row["auroc"] == auroc(features.labels[draw.tested], found.test[draw.tested])
+    assert row["kept"] == found.kept.mean()
+    with pytest.raises(InputError, match="'best'; there are: clean"):
+        experiment.estimated(draw, "best")
 
 
 def test_the_summary_has_mean_and_standard_error_over_draws(rows):
