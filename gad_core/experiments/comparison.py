@@ -81,6 +81,17 @@ def summarise(
     ]
 
 
+def percent(rows: Rows, key: str) -> list[dict[str, Any]]:
+    """Write a fraction that names a cell as a text in percent.
+
+    Examples
+    --------
+    >>> percent([{"share": 0.05, "fpr": 0.1}], "share")
+    [{'share': 'share 5 %', 'fpr': 0.1}]
+    """
+    return [{**row, key: f"{key} {100 * row[key]:.3g} %"} for row in rows]
+
+
 def compare_category(
     row: Mapping[str, Any], setting: str, paper: PaperValue | None, value: str, note: str
 ) -> dict[str, Any]:

@@ -36,12 +36,15 @@ class Source:
         Gives the features.
     load_augmented : callable or None
         Gives the moments of augmented training images; None if there are none.
+    asked : bool
+        Whether the network was asked for by name.
     """
 
     category: str
     backbone: str
     load: Callable[[], CategoryFeatures]
     load_augmented: Callable[[], AugmentedMoments] | None = None
+    asked: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,10 +140,10 @@ def embedded_sources(
         for category, backbone in there
         if category in (categories or (category,)) and backbone in (backbones or (backbone,))
     ]
-    return [_embedded(*each) for each in chosen]
+    return [_embedded(*each, asked=backbones is not None) for each in chosen]
 
 
-def _embedded(category: str, backbone: str) -> Source:
+def _embedded(category: str, backbone: str, asked: bool) -> Source:
     return Source(
         category,
         backbone,
@@ -148,6 +151,7 @@ def _embedded(category: str, backbone: str) -> Source:
         (lambda: embedded_augmented(category, backbone))
         if (category, backbone) in list_embedded_augmented()
         else None,
+        asked,
     )
 
 

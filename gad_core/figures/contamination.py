@@ -38,9 +38,7 @@ def by_share(rows: Sequence[Mapping[str, Any]], chosen: str, fpr: float = 0.05) 
     plotly.graph_objects.Figure
         A panel for each of AUROC, FPR and TPR; error bars are standard errors over draws.
     """
-    figure = make_subplots(
-        cols=len(_PANELS), subplot_titles=list(_PANELS.values()), horizontal_spacing=0.07
-    )
+    figure = make_subplots(cols=len(_PANELS), subplot_titles=list(_PANELS.values()), horizontal_spacing=0.07)
     categories = list(dict.fromkeys(row["category"] for row in rows))
     for category in categories:
         for estimate, look in _ESTIMATES.items():
@@ -104,7 +102,7 @@ def training_histogram(
 
 
 def training_histograms(
-    draws: Mapping[float, tuple[NDArray[np.float64], NDArray[np.bool_], float]]
+    draws: Mapping[float, tuple[NDArray[np.float64], NDArray[np.bool_], float]],
 ) -> go.Figure:
     """Draw `training_histogram` for several shares of anomalies, with a slider for the share.
 
@@ -135,7 +133,11 @@ def training_histograms(
         }
         for share, (_, _, threshold) in draws.items()
     ]
-    slider = {"steps": steps, "currentvalue": {"prefix": "share of anomalies in training: "}, "pad": {"t": 50}}
+    slider = {
+        "steps": steps,
+        "currentvalue": {"prefix": "share of anomalies in training: "},
+        "pad": {"t": 50},
+    }
     figure.update_xaxes(range=[edges[0], edges[-1]]).update_yaxes(range=[0, 1.05 * highest])
     return _stacked(figure, 500).update_layout(sliders=[slider])
 
@@ -170,17 +172,15 @@ def _stacked(figure: go.Figure, height: int = 400) -> go.Figure:
     return figure.update_layout(barmode="stack", bargap=0, height=height)
 
 
-def masking(shares: NDArray[np.float64], distances: Sequence[float], single: Mapping[float, NDArray]) -> go.Figure:
+def masking(shares: NDArray[np.float64], distances: Mapping[float, NDArray[np.float64]]) -> go.Figure:
     """Draw how far equal anomalies lie from a Gaussian that was fitted with them, against their share.
 
     Parameters
     ----------
     shares : (k,) array
         Shares of anomalies, fractions.
-    distances : sequence of float
-        Distances M to the Gaussian of the normal samples alone.
-    single : mapping of float to (k,) array
-        For each of these, the distance at each share.
+    distances : mapping of float to (k,) array
+        For each distance M to the Gaussian of the normal samples alone, the distance at each share.
 
     Returns
     -------
@@ -189,10 +189,10 @@ def masking(shares: NDArray[np.float64], distances: Sequence[float], single: Map
     """
     figure = go.Figure()
     looks = ((NORMAL, "solid"), (MODEL, "dash"), (ANOMALOUS, "dashdot"))
-    for distance, (colour, dash) in zip(distances, looks, strict=False):
+    for (distance, seen), (colour, dash) in zip(distances.items(), looks, strict=False):
         line = {"color": colour, "dash": dash}
         name = f"<i>M</i> = {distance:g} without contamination"
-        figure.add_scatter(x=100 * shares, y=single[distance], line=line, name=name)
+        figure.add_scatter(x=100 * shares, y=seen, line=line, name=name)
     bound = 1 / np.sqrt(shares * (1 - shares))
     figure.add_scatter(x=100 * shares, y=bound, line={"color": NEUTRAL, "dash": "dot"}, name="bound")
     figure.update_yaxes(type="log")
