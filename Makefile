@@ -29,7 +29,7 @@ serve: ## show the built book at http://127.0.0.1:8000 (PORT=...)
 	$(VENV_PYTHON) -m http.server --bind 127.0.0.1 --directory $(BUILT) $(PORT)
 
 test: lint ## lint, check types and run all tests
-	$(VENV_PYTHON) -m pytest
+	$(VENV_PYTHON) -m pytest -n auto --dist loadfile
 
 lint: venv ## ruff check, ruff format --check, mypy
 	$(VENV_PYTHON) -m ruff check
