@@ -284,6 +284,46 @@ def selected_components(variances: ArrayLike, reduce: Reduce) -> slice:
     return slice(0, i + 1) if kind == "pca" else slice(max(i - 1, 0), len(variances))
 
 
+def reduce_keeping(variances: ArrayLike, kind: str, count: int) -> tuple[str, float]:
+    """Find the PCA or NPCA subspace that keeps a number of components: the inverse of `selected_components`.
+
+    Parameters
+    ----------
+    variances : (k,) array
+        Variances in descending order.
+    kind : {"pca", "npca"}
+        Whether the components of most or of least variance are kept.
+    count : int
+        How many of them, 1 to k for PCA and 2 to k for NPCA.
+
+    Returns
+    -------
+    ("pca", t) or ("npca", t)
+        A subspace with a share t half-way between those at which the number changes.
+
+    Raises
+    ------
+    InputError
+        If no share keeps that many components.
+
+    Examples
+    --------
+    >>> reduce_keeping([8.0, 1.0, 0.9, 0.1], "npca", 2)
+    ('npca', 0.995)
+    """
+    variances = np.asarray(variances, dtype=np.float64)
+    shares = np.concatenate([[0.0], np.cumsum(variances) / np.sum(variances)])
+    # NPCA keeps one component before the one that exceeds t.
+    exceeding = count - 1 if kind == "pca" else len(variances) - count + 1
+    if 0 <= exceeding < len(variances):
+        share = float(shares[exceeding : exceeding + 2].mean())
+        if share < 1:
+            kept = selected_components(variances, (kind, share))
+            if kept.stop - kept.start == count:
+                return kind, share
+    raise InputError(f"no {kind} subspace keeps {count} of {len(variances)} components")
+
+
 def checked_reduce(reduce: object) -> tuple[str, float]:
     """Return ``(kind, share)`` of a subspace, or raise InputError that says what is allowed."""
     match reduce:
