@@ -147,10 +147,11 @@ def test_choices_may_differ_in_their_number_of_traces():
 
 
 def test_steps_say_their_values_and_the_slider_its_argument():
-    slider = {"false_alarms": [0.1, 0.25]}
-    figure = sampled(lambda false_alarms: draw(power=false_alarms), slider=slider, label="{:.0%}".format)
-    assert [step.label for step in figure.layout.sliders[0].steps] == ["10%", "25%"]
+    slider = {"false_alarms": {"10 %": 0.1, "25 %": 0.25}}
+    figure = sampled(lambda false_alarms: draw(power=false_alarms), slider=slider)
+    assert [step.label for step in figure.layout.sliders[0].steps] == ["10 %", "25 %"]
     assert figure.layout.sliders[0].currentvalue.prefix == "false alarms: "
+    assert same(moved_to(figure, 1).data[1], draw(power=0.25).data[1])
 
 
 def test_what_the_browser_could_not_follow_is_refused():

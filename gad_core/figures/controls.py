@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+Choices = Sequence[Any] | Mapping[str, Any]
+
 DIGITS = 4
 """Significant digits of the numbers that a slider holds; more cannot be seen."""
 
@@ -15,9 +17,8 @@ DIGITS = 4
 def sampled(
     draw: Callable[..., go.Figure],
     *,
-    menu: Mapping[str, Sequence[Any]] | None = None,
-    slider: Mapping[str, Sequence[Any]] | None = None,
-    label: Callable[[Any], str] = str,
+    menu: Mapping[str, Choices] | None = None,
+    slider: Mapping[str, Choices] | None = None,
     active: int = 0,
 ) -> go.Figure:
     """Draw a figure for every choice of a menu and every step of a slider, and put them into one.
@@ -31,10 +32,8 @@ def sampled(
     draw : callable
         Takes the arguments that `menu` and `slider` name, and returns a figure. The live widget
         `gad_core.widgets.explorer` takes the same function.
-    menu, slider : mapping of one str to a sequence, optional
-        The argument, and its values.
-    label : callable
-        From a value of the slider to its text.
+    menu, slider : mapping of one str to a sequence or mapping, optional
+        The argument, and its values, or its values by the names that the control shows for them.
     active : int
         The step of the slider that is shown first.
 
@@ -56,26 +55,28 @@ def sampled(
     """
     (chosen, choices), (moved, steps) = _named(menu), _named(slider)
     grid = [
-        [draw(**({chosen: choice} if menu else {}), **({moved: step} if slider else {})) for step in steps]
-        for choice in choices
+        [
+            draw(**({chosen: choice} if menu else {}), **({moved: step} if slider else {}))
+            for step in steps.values()
+        ]
+        for choice in choices.values()
     ]
     figure = _stacked(grid, active)
     if slider:
-        control = _slider(moved.replace("_", " "), [label(step) for step in steps], grid, active)
-        figure.update_layout(sliders=[control])
+        figure.update_layout(sliders=[_slider(moved.replace("_", " "), list(steps), grid, active)])
     if menu:
-        control = _menu([str(choice) for choice in choices], [len(row[active].data) for row in grid])
+        control = _menu(list(choices), [len(row[active].data) for row in grid])
         figure.update_layout(updatemenus=[control], margin_t=100)
     # The room that the controls take is not to be taken from the plot.
     figure.update_layout(height=(figure.layout.height or 450) + 80 * bool(slider) + 60 * bool(menu))
     return figure
 
 
-def _named(values: Mapping[str, Sequence[Any]] | None) -> tuple[str, Sequence[Any]]:
-    if not values:
-        return "", (None,)
-    ((name, choices),) = values.items()
-    return name, choices
+def _named(control: Mapping[str, Choices] | None) -> tuple[str, Mapping[str, Any]]:
+    if not control:
+        return "", {"": None}
+    ((name, values),) = control.items()
+    return name, values if isinstance(values, Mapping) else {str(value): value for value in values}
 
 
 def _stacked(grid: Sequence[Sequence[go.Figure]], active: int) -> go.Figure:
