@@ -14,7 +14,8 @@ from typing import Any
 from gad_core.files import replacing, sha256
 
 DATA = Path(__file__).resolve().parents[1] / "gad_core" / "data"
-SUFFIXES = {".csv", ".npz", ".safetensors"}
+MANIFEST = "manifest.json"
+SUFFIXES = {".csv", ".json", ".npz", ".safetensors"}
 KINDS = {
     "features": {
         "licence": "CC BY-NC-SA 4.0 (features/LICENSE)",
@@ -48,7 +49,8 @@ def updated(data: Path, former: dict[str, Any]) -> dict[str, Any]:
     dict
         The entries by the files' paths below `data`.
     """
-    paths = sorted(path for path in data.rglob("*") if path.suffix in SUFFIXES)
+    found = (path for path in data.rglob("*") if path.suffix in SUFFIXES and path.name != MANIFEST)
+    paths = sorted(path for path in found if "units" not in path.parts)  # unfinished work of gad reproduce
     return {name: _entry(path, name, former) for path in paths if (name := path.relative_to(data).as_posix())}
 
 
@@ -62,7 +64,7 @@ def _entry(path: Path, name: str, former: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Rewrite the manifest."""
-    path = DATA / "manifest.json"
+    path = DATA / MANIFEST
     files = updated(DATA, json.loads(path.read_text("utf-8"))["files"])
     with replacing(path) as temporary:
         temporary.write_text(json.dumps({"files": files}, indent=1) + "\n", "utf-8")

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,28 @@ def stored_rows(name: str, **where: Any) -> list[dict[str, Any]]:
     """
     rows = _read(shipped_file(f"results/embedded/{name}.csv"))
     return [row for row in rows if all(row[key] == value for key, value in where.items())]
+
+
+def stored_provenance(name: str) -> dict[str, Any]:
+    """Read what a result that ships with the package was computed from.
+
+    Parameters
+    ----------
+    name : str
+        Of the experiment.
+
+    Returns
+    -------
+    dict
+        Title, command, tier, versions, and of each network and category the features with their provenance.
+
+    Raises
+    ------
+    InputError
+        If no such result ships, or its file is damaged.
+    """
+    found: dict[str, Any] = json.loads(shipped_file(f"results/embedded/{name}.json").read_text("utf-8"))
+    return found
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -21,13 +21,15 @@ _ESTIMATES = {
 _PANELS = {"auroc": "AUROC, %", "tpr": "detected anomalies (TPR), %"}
 
 
-def by_share(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+def by_share(rows: Sequence[Mapping[str, Any]], lowest: float = 50) -> go.Figure:
     """Draw AUROC and the share of detected anomalies against the share of anomalies in training.
 
     Parameters
     ----------
     rows : sequence of mapping
         Of `gad_core.experiments.contamination.contamination_summary`, for one category and predictor.
+    lowest : float
+        AUROC at which its axis begins, in percent.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def by_share(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
                 row=1,
                 col=column,
             )
-    figure.update_yaxes(range=[20, 103], col=1).update_yaxes(range=[0, 103], col=2)
+    figure.update_yaxes(range=[lowest, 100.5], col=1).update_yaxes(range=[0, 103], col=2)
     finished(figure, x="anomalies among the training images, %", height=420)
     return figure.update_layout(legend={"y": 1.12}, margin={"t": 90})
 
@@ -80,7 +82,7 @@ def training_histogram(
     plotly.graph_objects.Figure
         The histograms are stacked.
     """
-    figure, top = go.Figure(), 0.5 * len(held_out)
+    figure, top = go.Figure(), 0.2 * len(held_out)
     within = np.clip(held_out, edges[0], edges[-1])
     kinds = (("normal", ~injected, NORMAL, ""), ("anomalies that nobody marked", injected, ANOMALOUS, "/"))
     for name, which, colour, pattern in kinds:
@@ -120,5 +122,5 @@ def masking(shares: NDArray[np.float64], distances: Mapping[float, NDArray[np.fl
         figure.add_scatter(x=100 * shares, y=seen, line=line, name=name)
     bound = np.sqrt((1 - shares) / shares)
     figure.add_scatter(x=100 * shares, y=bound, line={"color": NEUTRAL, "dash": "dot"}, name="bound")
-    figure.update_yaxes(type="log", dtick="D2")
+    figure.update_yaxes(type="log", tickvals=[1, 2, 5, 10, 20, 30])
     return finished(figure, x="share of anomalies, %", y="<i>M</i> of the anomalies")
