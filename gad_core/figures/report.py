@@ -79,6 +79,8 @@ def beside_categories(compared: Sequence[Mapping[str, Any]], names: Mapping[str,
                 name=f"{name}, {whose}",
                 offsetgroup=f"{name}{whose}",
             )
+    lowest = min(min(trace.y) for trace in figure.data)
+    figure.update_yaxes(range=[lowest - 5, 101])
     return finished(figure, x="category", y="AUROC, %").update_layout(scattermode="group")
 
 
