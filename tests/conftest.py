@@ -5,7 +5,7 @@ from pathlib import Path
 
 # The matrices of the tests are small: threads inside a product only wait for each other, most of all where
 # test processes share the processors. Read by the linear algebra when it is loaded, so before all else.
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import pytest
 

@@ -5,6 +5,7 @@ Needs `make book` and a Chromium (`GAD_CHROMIUM`, or one on PATH); without them 
 
 import functools
 import http.server
+import itertools
 import os
 import shutil
 import threading
@@ -24,6 +25,9 @@ FLAGS = [
     "--disable-sync",
 ]
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1300, "height": 900}
+SCREENSHOTS = SITE.parent / "screenshots"
+HEAVIEST = 1.5e6
+"""Bytes of a page without what it shares with others."""
 
 pytestmark = pytest.mark.skipif(not PAGES, reason="there is no built book; run 'make book' first")
 
@@ -54,11 +58,12 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def address():
-    handler = functools.partial(QuietHandler, directory=str(SITE))
+    # One folder above the site: it has to work under any path, as on GitHub Pages.
+    handler = functools.partial(QuietHandler, directory=str(SITE.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}/{SITE.name}"
         server.shutdown()
         thread.join()
 
@@ -124,6 +129,63 @@ def test_figures_and_formulas_are_drawn(visit, path):
     # A live widget is dead in HTML; its cell is tagged remove-output.
     assert seen.count("script[type='application/vnd.jupyter.widget-view+json']") == 0
     assert seen.count("img:not([alt])") == 0
+
+
+STATE = "f => JSON.stringify([f.data.map(t => [t.x, t.y, t.z, t.visible]), f.layout.shapes])"
+"""What a control of a figure can change."""
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_control_changes_its_figure(visit, path):
+    seen = visit(path)
+    for figure in seen.page.locator(".plotly-graph-div").all():
+        figure.scroll_into_view_if_needed()
+        for menu in figure.locator(".updatemenu-header").all():
+            before = figure.evaluate(STATE)
+            menu.click()
+            figure.locator(".updatemenu-dropdown-button").last.click()
+            assert figure.evaluate(STATE) != before
+        for rail in figure.locator(".slider-rail-touch-rect").all():
+            before = figure.evaluate(STATE)
+            box = rail.bounding_box()
+            for place in (0.02, 0.98):  # one of them is another step than the one shown
+                rail.click(position={"x": place * box["width"], "y": box["height"] / 2}, force=True)
+                seen.page.wait_for_timeout(300)
+                if figure.evaluate(STATE) != before:
+                    break
+            assert figure.evaluate(STATE) != before
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_picture_of_each_page_is_kept(browser, address, path):
+    SCREENSHOTS.mkdir(exist_ok=True)
+    for theme in ("light", "dark"):
+        context = browser.new_context(viewport=DESK, color_scheme=theme)
+        context.add_init_script(f"localStorage.mode = localStorage.theme = '{theme}'")
+        page = context.new_page()
+        page.goto(f"{address}/{path}", wait_until="networkidle")
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+        kept = SCREENSHOTS / f"{Path(path).stem}-{theme}.png"
+        page.screenshot(path=kept, full_page=True)
+        assert kept.stat().st_size > 10_000
+        context.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_headings_of_a_page_go_down_one_step_at_a_time(visit, path):
+    levels = (
+        visit(path)
+        .page.locator("article :is(h1,h2,h3,h4,h5,h6)")
+        .evaluate_all("hs => hs.map(h => Number(h.tagName[1]))")
+    )
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(deeper <= level + 1 for level, deeper in itertools.pairwise(levels)), levels
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_light(path):
+    assert (SITE / path).stat().st_size < HEAVIEST
 
 
 @pytest.mark.parametrize("path", PAGES)
