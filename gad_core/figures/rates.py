@@ -177,14 +177,12 @@ def working_point(rule: Rule, labels: NDArray[np.int64], chosen: float) -> go.Fi
 
 
 def _threshold_line(threshold: float | None, note: str, top: float) -> go.Scatter:
-    short = f"no threshold: {note}" if threshold is None else f"threshold {threshold:.1f}"
-    if threshold is not None and note:
-        short += f" ({note})"
+    found = [] if threshold is None else [f"threshold {threshold:.1f}"]
     return go.Scatter(
         x=[threshold, threshold],
         y=[0, top],
         mode="lines",
-        name=short,
+        name="<br>".join(filter(None, [*found, note.replace(": ", ":<br>")])),
         line={"color": "black", "dash": "dash"},
     )
 
