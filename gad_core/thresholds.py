@@ -208,6 +208,56 @@ def conformal_threshold(distances: ArrayLike, fpr: float) -> float:
     return float(distances[_rank(n, fpr) - 1])
 
 
+def conformal_rate_interval(count: int, fpr: float, level: float = 0.95) -> tuple[float, float]:
+    """Where the false-positive rate of a conformal threshold lies, once its calibration set is drawn.
+
+    The guarantee of `conformal_threshold` is an average over calibration sets. For one of them the rate on
+    new samples is a draw from a beta law, whatever the law of the (continuous) distances.
+
+    Parameters
+    ----------
+    count : int
+        Number n of calibration samples, at least ``samples_needed(fpr)``.
+    fpr : float
+        False-positive rate that the threshold was chosen for.
+    level : float
+        Coverage of the interval.
+
+    Returns
+    -------
+    low, high : float
+        The rate is below `low` and above `high` with probability ``(1 - level) / 2`` each.
+
+    Raises
+    ------
+    InputError
+        If n is too small for the rate.
+
+    Notes
+    -----
+    The share of new samples beyond the r-th smallest of n distances is a beta variable with parameters
+    ``n + 1 - r`` and ``r``.
+
+    References
+    ----------
+    Vovk, "Conditional validity of inductive conformal predictors", Machine Learning 92, 2013.
+
+    Examples
+    --------
+    >>> low, high = conformal_rate_interval(99, 0.05)
+    >>> round(low, 3), round(high, 3)
+    (0.017, 0.101)
+    """
+    if count < samples_needed(checked_fpr(fpr)):
+        raise InputError(
+            f"{count} calibration samples cannot resolve a false-positive rate of {fpr:g}: "
+            f"at least {samples_needed(fpr)} are needed"
+        )
+    rank, tail = _rank(count, fpr), (1 - level) / 2
+    low, high = stats.beta.ppf([tail, 1 - tail], count + 1 - rank, rank)
+    return float(low), float(high)
+
+
 def empirical_p_values(distances: ArrayLike, calibration: ArrayLike) -> NDArray[np.float64]:
     """Share of held-out normal distances, the sample itself counted, that are at least as large.
 

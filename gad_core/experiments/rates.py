@@ -171,12 +171,28 @@ def rates_rows(features: CategoryFeatures) -> list[dict[str, Any]]:
     predictors: tuple[Combine, ...] = (*features.level_widths, "sum", "joint")
     rows = []
     for combine in predictors:
-        for rule in _rules(features, combine):
+        for rule in threshold_rules(features, combine):
             rows += [_row(features, combine, rule, rate) for rate in rates]
     return rows
 
 
-def _rules(features: CategoryFeatures, combine: Combine) -> Iterator[Rule]:
+def threshold_rules(features: CategoryFeatures, combine: Combine) -> Iterator[Rule]:
+    """Fit every way to set the threshold of a predictor.
+
+    Parameters
+    ----------
+    features : CategoryFeatures
+        Of one category and network.
+    combine : "sum", "joint" or int
+        The predictor.
+
+    Yields
+    ------
+    Rule
+        The chi-square law with the shrunk covariance; the chi-square law and Hotelling's with the unshrunk
+        one, whose distances are None where there is none; then the cross-validated and the conformal
+        threshold.
+    """
     yield from _laws(features, combine)
     kinds: tuple[tuple[str, Threshold, Callable], ...] = (
         ("cross-validated", "cross_validated", quantile_threshold),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from gad_core.components import PrincipalComponents
+from gad_core.components import PrincipalComponents, principal_components
 from gad_core.figures.style import ANOMALOUS, MODEL, NEUTRAL, NORMAL, finished
 from gad_core.gaussian import Gaussian
 
@@ -53,6 +53,36 @@ def equal_distance(
         figure.add_scatter(x=[point[0]], y=[point[1]], mode="markers", marker=marker, name=name)
     figure.update_yaxes(scaleanchor="x")
     return finished(figure, x="feature 1", y="feature 2", height=440)
+
+
+def playground(normal: NDArray, others: Mapping[str, NDArray], shrinkage: float) -> go.Figure:
+    """Draw the ellipses of equal distance for a chosen shrinkage, and the distances of some points.
+
+    Parameters
+    ----------
+    normal : (n, 2) array
+        Samples of two features.
+    others : mapping of str to (2,) array
+        Named points; the legend gives their distances.
+    shrinkage : float
+        0 for the sample covariance, 1 for a multiple of the identity.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Its axes do not depend on the points and the shrinkage.
+    """
+    fitted = principal_components(normal)
+    variances = (1 - shrinkage) * fitted.variances + shrinkage * fitted.variances.mean()
+    gaussian = Gaussian(fitted.location, fitted.components, variances, np.inf, 2, shrinkage)
+    named = {
+        f"{name}: <i>M</i> = {gaussian.mahalanobis(np.reshape(point, (1, 2)))[0]:.2f}": np.asarray(point)
+        for name, point in others.items()
+    }
+    reach = 1.15 * np.abs(normal - fitted.location).max()
+    low, high = fitted.location - reach, fitted.location + reach
+    figure = equal_distance(gaussian, normal, named)
+    return figure.update_xaxes(range=[low[0], high[0]]).update_yaxes(range=[low[1], high[1]])
 
 
 def image_row(images: Mapping[str, NDArray[np.uint8]], height: int = 230) -> go.Figure:
