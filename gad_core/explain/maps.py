@@ -121,10 +121,11 @@ def level_relevance(detector: GaussianDetector, maps: Mapping[int, Tensor]) -> L
     gradient = distance_gradient(detector, features)
     shares = gradient * (features - detector_mean(detector))
     used = gaussian_columns(detector.levels, detector.combine, detector.n_features_in_).values()
+    columns = level_columns({level: values.shape[1] for level, values in maps.items()}).values()
     levels = {
-        level: _weighted(maps[level], gradient[:, where], shares[:, where].sum(axis=1))
-        for level, where in level_columns({n: m.shape[1] for n, m in maps.items()}).items()
-        if any(columns.start <= where.start and where.stop <= columns.stop for columns in used)
+        level: _weighted(values, gradient[:, where], shares[:, where].sum(axis=1))
+        for (level, values), where in zip(maps.items(), columns, strict=True)
+        if any(c.start <= where.start and where.stop <= c.stop for c in used)
     }
     return LevelRelevance(levels, detector.mahalanobis(features), features)
 
@@ -134,8 +135,8 @@ def _weighted(
 ) -> NDArray[np.float64]:
     """Sum of the channels with a weight for each image and channel, shifted to given means over positions.
 
-    The sum is computed in float32 where the map is. It is a small difference of large terms, so its mean would
-    be off by their rounding errors; the mean is known better from the features, in float64.
+    The sum is computed in float32 where the map is. It is a small difference of large terms, so its mean
+    would be off by their rounding errors; the mean is known better from the features, in float64.
     """
     import torch
 

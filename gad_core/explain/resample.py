@@ -1,10 +1,10 @@
 """Bring a map to another resolution without changing its mean.
 
-A map of n values along an axis is read as the broken line through the centres of its cells, level beyond the
-outer centres; a pixel of the result is the mean of that line over the pixel. However n and the new size relate,
-each value's line covers exactly its own share of the axis, so the mean is kept, and as all weights are positive
-no value leaves the range of the map. The usual interpolation, which looks at the line at the pixels' centres
-alone, keeps the mean only for whole-numbered ratios.
+A map of n values along an axis is read as the broken line through the centres of its cells, level beyond
+the outer centres; a pixel of the result is the mean of that line over the pixel. However n and the new size
+relate, each value then counts for its own share of the axis, so the mean is kept; and as no weight is negative,
+no value leaves the range of the map. The usual bilinear interpolation looks at the line at the pixels' centres
+alone and keeps the mean only when the new size is a multiple of n.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def axis_weights(n: int, size: int) -> NDArray[np.float64]:
 
 
 def _area_below(x: NDArray[np.float64], first: bool, last: bool) -> NDArray[np.float64]:
-    """Integral from the centre of a cell to x of its hat, which the outer cells have level towards the edge."""
+    """Integrate the hat of a cell from its centre to x; towards an edge of the map it stays level."""
     left, right = np.minimum(x, 0), np.maximum(x, 0)
     falling, rising = np.minimum(right, 1), np.maximum(left, -1)
     before = left if first else rising + rising**2 / 2
@@ -83,8 +83,7 @@ def resample(maps: ArrayLike, size: tuple[int, int]) -> NDArray[np.float64]:
 
 def checked_size(size: object) -> tuple[int, int]:
     """Return height and width given as one whole number or as two, or raise InputError."""
-    pair = (size, size) if hasattr(size, "__index__") else size
-    match pair:
-        case (h, w) if all(hasattr(n, "__index__") and int(n) > 0 for n in (h, w)):
+    match (size, size) if hasattr(size, "__index__") else size:
+        case (h, w) if all(hasattr(n, "__index__") and n.__index__() > 0 for n in (h, w)):
             return int(h), int(w)
     raise InputError(f"a resolution is a whole number of pixels or (height, width), not {size!r}")
