@@ -1,15 +1,16 @@
 """Bring a map to another resolution without changing its mean.
 
-A map of n values along an axis is read as the broken line through the centres of its cells, level beyond
-the outer centres; a pixel of the result is the mean of that line over the pixel. However n and the new size
-relate, each value then counts for its own share of the axis, so the mean is kept; and as no weight is negative,
-no value leaves the range of the map. The usual bilinear interpolation looks at the line at the pixels' centres
-alone and keeps the mean only when the new size is a multiple of n.
+A map of n values along an axis is read as the broken line through the centres of its cells, level beyond the
+outer centres; a pixel of the result is the mean of that line over the pixel. However n and the new size
+relate, each value then counts for its own share of the axis, so the mean is kept; and as no weight is
+negative, no value leaves the range of the map. The usual bilinear interpolation looks at the line at the
+pixels' centres alone and keeps the mean only when the new size is a multiple of n.
 """
 
 from __future__ import annotations
 
 import functools
+import operator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -83,7 +84,11 @@ def resample(maps: ArrayLike, size: tuple[int, int]) -> NDArray[np.float64]:
 
 def checked_size(size: object) -> tuple[int, int]:
     """Return height and width given as one whole number or as two, or raise InputError."""
-    match (size, size) if hasattr(size, "__index__") else size:
-        case (h, w) if all(hasattr(n, "__index__") and n.__index__() > 0 for n in (h, w)):
-            return int(h), int(w)
-    raise InputError(f"a resolution is a whole number of pixels or (height, width), not {size!r}")
+    pair = size if isinstance(size, tuple | list) else (size, size)
+    try:
+        height, width = (operator.index(pixels) for pixels in pair)
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise InputError(f"a resolution is a whole number of pixels or (height, width), not {size!r}")
+    return height, width
