@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,9 @@ from gad_core.runtime import (
 from gad_core.weights import NAMED, Weights, WeightsFile, named_weights, resolve_weights
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+T = TypeVar("T")
 
 CALIBRATION_IMAGES = 32
 """How many training images calibrate the batch norms of random weights."""
@@ -276,14 +278,37 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         dict of int to (b, c, h, w) float32 array
             The map of each level, for the next b <= `batch_size` images.
         """
+
+        def as_arrays(maps: dict[int, Tensor]) -> dict[int, NDArray[np.float32]]:
+            return {level: values.cpu().contiguous().numpy() for level, values in maps.items()}
+
+        return self.each_batch(X, as_arrays)
+
+    def each_batch(self, X: object, reduce: Callable[[dict[int, Tensor]], T]) -> Iterator[T]:
+        """Compute the maps of images and hand over what a function makes of them, batch by batch.
+
+        Maps are large: the function sees them where they were computed, on the GPU if there is one.
+
+        Parameters
+        ----------
+        X : path-like, array, or sequence of them
+            As in `transform`.
+        reduce : callable
+            Given the map of each level, a (b, c, h, w) torch.Tensor, for the next b <= `batch_size` images.
+
+        Yields
+        ------
+        object
+            What `reduce` returns for each batch.
+        """
         sources, levels = as_sources(X), tuple(self.level_widths)
         device, network = self.load_network()
         batches = self._batches(range(len(sources)))
         for _, images, _ in decoded_batches(sources, batches, self.input_size, with_digests=False):
             with computing(device):
                 maps = network(normalised(images, device))
-                batch = {level: maps[level - 1].cpu().contiguous().numpy() for level in levels}
-            yield batch
+                found = reduce({level: maps[level - 1] for level in levels})
+            yield found
 
     def load_network(self) -> tuple[Any, nn.Module]:
         """Load the network up to the deepest level, or return the loaded one.

@@ -79,6 +79,40 @@ def require_same_features(fitted: Mapping[str, Any], present: Mapping[str, Any])
             )
 
 
+def check_extractor(detector: Any, extractor: Any) -> None:
+    """Raise InputError unless an extractor gives the features that a detector was fitted on.
+
+    Parameters
+    ----------
+    detector : GaussianDetector
+        Fitted. The levels and their widths are compared, and the fingerprint if it was loaded from a file
+        that has one.
+    extractor : FeatureExtractor
+        What computes the features.
+
+    Raises
+    ------
+    InputError
+        If they do not match; the message says in what.
+    """
+    if not hasattr(detector, "gaussians_"):
+        raise InputError("the detector is not fitted: call fit with features of normal images first")
+    described = getattr(detector, "extractor_", None)
+    if described:
+        require_same_features(described["fingerprint"], extractor.fingerprint())
+    widths, columns = extractor.level_widths, detector.n_features_in_
+    if detector.levels and dict(detector.levels) != widths:
+        raise InputError(
+            f"the detector was fitted on levels of widths {dict(detector.levels)}, this extractor gives "
+            f"{widths}: use the extractor that gave its features"
+        )
+    if columns != sum(widths.values()):
+        raise InputError(
+            f"the detector was fitted on {columns} features, this extractor gives {sum(widths.values())}: "
+            "use the extractor that gave them"
+        )
+
+
 def fitted_weights(fingerprint: Mapping[str, Any]) -> str:
     """Find the weights that a model was fitted with.
 

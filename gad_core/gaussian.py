@@ -89,6 +89,32 @@ class Gaussian:
         """Mahalanobis distance M of samples (m, p) to the mean, (m,)."""
         return np.sqrt(self.squared_mahalanobis(Y))
 
+    def gradient(self, Y: ArrayLike) -> NDArray[np.float64]:
+        """Gradient of M with respect to the samples.
+
+        Parameters
+        ----------
+        Y : (m, p) array
+            Samples.
+
+        Returns
+        -------
+        (m, p) array
+            P (y - m) / M with the precision P; its inner product with y - m is M again. Zero where M = 0.
+        """
+        Y = np.asarray(Y)
+        distances = self.mahalanobis(Y)[:, None]
+        return np.divide(self._whitened(Y - self.location), distances, where=distances > 0,
+                         out=np.zeros(Y.shape))  # fmt: skip
+
+    def _whitened(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Precision times each centred sample, without the p x p matrix."""
+        if isinstance(self.residual_variance, np.ndarray):
+            return Z / self.residual_variance
+        coordinates = Z @ self.components.T
+        outside = Z - coordinates @ self.components
+        return (coordinates / self.variances) @ self.components + outside / self.residual_variance
+
     @property
     def precision(self) -> NDArray[np.float64]:
         """Inverse covariance (p, p); zero along ignored directions."""

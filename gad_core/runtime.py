@@ -61,8 +61,8 @@ def choose_device(device: str) -> torch.device:
 
 
 @contextlib.contextmanager
-def computing(device: torch.device) -> Iterator[None]:
-    """Compute without gradients, in full float32 precision and on all allowed cores, inside the block only.
+def computing(device: torch.device, *, gradients: bool = False) -> Iterator[None]:
+    """Compute in full float32 precision and on all allowed cores, inside the block only.
 
     The number of cores is what affinity and container limits allow, not what the machine has. Lower precision
     for float32 (TF32, bfloat16, autocast) is off, because small features in it would depend on the device.
@@ -71,11 +71,14 @@ def computing(device: torch.device) -> Iterator[None]:
     ----------
     device : torch.device
         Where the block computes.
+    gradients : bool
+        Whether autograd records; without it memory is not spent on that.
     """
     import torch
 
     threads = torch.get_num_threads()
-    with _full_precision(), torch.inference_mode(), torch.autocast(device.type, enabled=False):
+    recording = torch.enable_grad() if gradients else torch.inference_mode()
+    with _full_precision(), recording, torch.autocast(device.type, enabled=False):
         torch.set_num_threads(joblib.cpu_count())
         try:
             yield

@@ -14,6 +14,7 @@ import gad_core
 
 COVARIANCES = ("ledoit_wolf", "oas", "empirical", "diagonal", "spherical")
 THRESHOLDS = ("cross_validated", "conformal", "chi2")
+MAPPERS = ("exact map", "gradient x input", "integrated gradients", "SmoothGrad", "occlusion")
 REPRODUCED = ("table1", "table2", "table3", "table4", "table5", "table7", "table8", "rates", "contamination",
               "tie", "ablation", "all")  # fmt: skip
 
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_fit(commands)
     _add_score(commands)
+    _add_localise(commands)
     _add_features(commands)
     _add_reproduce(commands)
     _add_synthesize(commands)
@@ -174,9 +176,43 @@ def _add_score(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="images or folders of images")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="also write the results as CSV")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the results as JSON")
+    parser.add_argument(
+        "--maps",
+        metavar="FOLDER",
+        type=Path,
+        help="also write, for each image, a PNG that shows where its distance comes from: dark blue is "
+        "nothing, yellow ten times the threshold, and the mean over the image is its distance",
+    )
     group = parser.add_argument_group("features")
     group.add_argument("--weights", help="the weights the model was fitted with, if they moved")
     _add_machine(group)
+
+
+def _add_localise(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands,
+        "localise",
+        "Measure how well score maps find the defects that a data set's masks mark. Each line gives the "
+        "AUROC of pixels; the per-region overlap (PRO) up to 30 % false positives; the share of images whose "
+        "highest value lies on a defect; the share of positive relevance there, and the share of the area, "
+        "which is what chance gives.",
+    )
+    _add_data(parser, required=True)
+    parser.add_argument("--category", nargs="+", metavar="C", help="categories (default: all in ROOT)")
+    _add_extraction(parser)
+    group = parser.add_argument_group("maps; every combination is one row")
+    group.add_argument(
+        "--predictor", nargs="+", metavar="K", help="sum, joint, or a level (default: all levels and both)"
+    )
+    group.add_argument(
+        "--method", nargs="+", metavar="M", choices=MAPPERS, default=["exact map"],
+        help=f"{', '.join(MAPPERS)} (default: exact map, which alone is quick)",
+    )  # fmt: skip
+    group.add_argument(
+        "--limit", type=int, metavar="N", help="draw N anomalous and N normal test images (default: all)"
+    )
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="also write the results as CSV")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write results and provenance as JSON")
 
 
 def _add_features(commands: argparse._SubParsersAction) -> None:

@@ -1,0 +1,71 @@
+"""``gad localise``: how well score maps and attributions find the defects of a data set."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tqdm import tqdm
+
+import gad_core
+from gad_core.cli.common import (
+    make_extractor,
+    parse_combine,
+    print_table,
+    require_writable,
+    selected_datasets,
+)
+from gad_core.experiments.localisation import EXACT, SAMPLES, STEPS, WINDOWS, localisation_rows
+from gad_core.export import provenance
+from gad_core.levels import checked_combine
+from gad_core.outputs import write_csv, write_json
+from gad_core.runtime import whole_number
+
+MEASURES = {
+    "pixel_auroc": "pixel AUROC %",
+    "pro": "PRO %",
+    "pointing": "pointing %",
+    "inside": "inside %",
+    "area": "area %",
+}
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure every category, print a table and write the rows."""
+    if args.limit is not None:
+        whole_number(args.limit, "--limit", 1)
+    extractor, datasets = make_extractor(args), selected_datasets(args)
+    widths = extractor.level_widths
+    predictors = [checked_combine(widths, parse_combine(text)) for text in args.predictor or ()]
+    require_writable(args.csv, args.json)
+    rows, sources = [], []
+    for data in datasets:
+        with tqdm(desc=f"maps {data.category}", unit="image", disable=args.quiet) as bar:
+            rows += localisation_rows(
+                data,
+                extractor,
+                predictors=predictors or None,
+                methods=args.method,
+                limit=args.limit,
+                seed=args.seed,
+                tick=bar.update,
+            )
+        sources.append({"category": data.category, "provenance": provenance(data, extractor)})
+    write_csv(args.csv, rows)
+    write_json(args.json, {**_parameters(args), "features": sources, "results": rows})
+    print_table(
+        ("category", "method", "predictor", "images", *MEASURES.values()), map(_cells, rows),
+        left=("method", "predictor"),
+    )  # fmt: skip
+
+
+def _parameters(args: argparse.Namespace) -> dict[str, Any]:
+    """Say how the rows were computed."""
+    limited = {"limit": args.limit, "seed": args.seed} if args.limit else {}
+    effort = {"integrated_steps": STEPS, "smoothgrad_samples": SAMPLES, "occlusion_windows": WINDOWS}
+    return {"gad_core": gad_core.__version__, **limited, **(effort if args.method != [EXACT] else {})}
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    measured = (f"{100 * row[key]:.1f}" for key in MEASURES)
+    return (row["category"], row["method"], row["predictor"], str(row["images"]), *measured)

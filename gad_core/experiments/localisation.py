@@ -1,0 +1,206 @@
+"""How well score maps and attributions find the defects of a category (explainability).
+
+The paper's protocol for explainability could not be read; this one is ours. Maps of all test images whose
+defects are marked, normal ones included, are compared with the masks at the masks' own resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gad_core.datasets.layout import MVTecDataset
+from gad_core.detector import GaussianDetector
+from gad_core.errors import InputError
+from gad_core.experiments.tables import predictor_name
+from gad_core.explain.attribution import (
+    PixelScore,
+    gradient_x_input,
+    integrated_gradients,
+    network_inputs,
+    occlusion,
+    pixel_relevance,
+    smoothgrad,
+)
+from gad_core.explain.localisation import localisation
+from gad_core.explain.maps import level_relevance
+from gad_core.explain.masks import split_masks
+from gad_core.features import FeatureExtractor
+from gad_core.images import load_image
+from gad_core.levels import Combine
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EXACT = "exact map"
+STEPS = 20
+"""Points of integrated gradients."""
+SAMPLES = 10
+"""Noisy copies of SmoothGrad."""
+WINDOWS = 5
+"""Occlusion covers a square of one over this of the side, in steps of half of it."""
+
+Attribution = Callable[[PixelScore, "Tensor", "Tensor", np.random.Generator], NDArray[np.float32]]
+
+
+def _occluded(score: PixelScore, x: Tensor, normal: Tensor, _: np.random.Generator) -> NDArray[np.float32]:
+    window = x.shape[-1] // WINDOWS
+    return occlusion(score, x, window, max(window // 2, 1), normal)
+
+
+ATTRIBUTIONS: Mapping[str, Attribution] = {
+    "gradient x input": lambda score, x, normal, _: pixel_relevance(gradient_x_input(score, x, normal)),
+    "integrated gradients": lambda score, x, normal, _: pixel_relevance(
+        integrated_gradients(score, x, normal, STEPS).values
+    ),
+    "SmoothGrad": lambda score, x, _, rng: pixel_relevance(
+        smoothgrad(score, x, rng, samples=SAMPLES), signed=False
+    ),
+    "occlusion": _occluded,
+}
+"""Maps of a batch of inputs; the baseline of each is the median of the normal training images."""
+
+
+def localisation_rows(
+    data: MVTecDataset,
+    extractor: FeatureExtractor,
+    *,
+    predictors: Sequence[Combine] | None = None,
+    methods: Sequence[str] = (EXACT,),
+    limit: int | None = None,
+    seed: int = 0,
+    tick: Callable[[int], object] = lambda _: None,
+) -> list[dict[str, Any]]:
+    """Measure how well maps of the test images find the defects.
+
+    Parameters
+    ----------
+    data : MVTecDataset
+        One category, with masks.
+    extractor : FeatureExtractor
+        Computes features and maps; random weights are calibrated on the training images.
+    predictors : sequence, optional
+        Levels, "sum" or "joint"; by default all levels and both.
+    methods : sequence of str
+        "exact map" and names of `ATTRIBUTIONS`.
+    limit : int, optional
+        Number of anomalous and of normal images to draw; None for all.
+    seed : int
+        Of that draw, and of SmoothGrad's noise.
+    tick : callable
+        Called with the number of images whose maps of one method are done.
+
+    Returns
+    -------
+    list of dict
+        ``category, backbone, method, predictor``, the numbers of ``images`` and of ``anomalous`` ones among
+        them, and what `gad_core.explain.localisation.localisation` gives.
+
+    Raises
+    ------
+    InputError
+        If a method is unknown, no anomalous image has a mask, or a mask is empty or of another size than its
+        image.
+    """
+    unknown = set(methods) - {EXACT, *ATTRIBUTIONS}
+    if unknown:
+        known = ", ".join((EXACT, *ATTRIBUTIONS))
+        raise InputError(f"no method {min(unknown)!r} makes maps; there are: {known}")
+    masks = drawn_masks(split_masks(data.test), limit, np.random.default_rng(seed))
+    X = extractor.fit(data.train.paths).transform(data.train.paths)
+    chosen: Sequence[Combine] = predictors or (*extractor.level_widths, "sum", "joint")
+    detectors = {
+        # Only the Gaussians are used; this threshold is the one that costs nothing.
+        combine: GaussianDetector(extractor.level_widths, combine, threshold="chi2").fit(X)
+        for combine in dict.fromkeys(chosen)
+    }
+    paths = [data.test.paths[i] for i in masks]
+    rows = []
+    for method in methods:
+        for combine, maps in _maps(method, detectors, extractor, paths, data.train.paths, seed, tick):
+            rows.append(
+                {
+                    "category": data.category,
+                    "backbone": extractor.backbone,
+                    "method": method,
+                    "predictor": predictor_name(combine),
+                    "images": len(masks),
+                    "anomalous": sum(bool(mask.any()) for mask in masks.values()),
+                    **localisation(list(maps), list(masks.values())),
+                }
+            )
+    return rows
+
+
+def drawn_masks(
+    masks: Mapping[int, NDArray[np.bool_]], limit: int | None, rng: np.random.Generator
+) -> dict[int, NDArray[np.bool_]]:
+    """Draw some anomalous and as many normal images' masks, in their order; None takes all."""
+    kinds = [[i for i in masks if masks[i].any() == anomalous] for anomalous in (True, False)]
+    kept = [i for kind in kinds for i in rng.permutation(kind)[:limit]]
+    return {int(i): masks[i] for i in sorted(kept)}
+
+
+def _maps(
+    method: str,
+    detectors: Mapping[Combine, GaussianDetector],
+    extractor: FeatureExtractor,
+    paths: Sequence[Any],
+    training: Sequence[Any],
+    seed: int,
+    tick: Callable[[int], object],
+) -> Iterable[tuple[Combine, NDArray[np.float32]]]:
+    """Give the maps (n, s, s) of each predictor, at the resolution of the network's input."""
+    if method == EXACT:
+        return _exact_maps(detectors, extractor, paths, tick).items()
+    median = _median(np.stack([load_image(path, extractor.input_size) for path in training]))
+    scores = ((combine, PixelScore.of(detector, extractor)) for combine, detector in detectors.items())
+    return (
+        (combine, _attributed(method, score, extractor, paths, median, seed, tick))
+        for combine, score in scores
+    )
+
+
+def _median(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pixelwise median, row by row because it is computed in floating point."""
+    return np.stack([np.median(images[:, y], axis=0) for y in range(images.shape[1])]).astype(np.uint8)
+
+
+def _exact_maps(
+    detectors: Mapping[Combine, GaussianDetector],
+    extractor: FeatureExtractor,
+    paths: Sequence[Any],
+    tick: Callable[[int], object],
+) -> dict[Combine, NDArray[np.float32]]:
+    """Compute the maps of all predictors in one pass of the network."""
+    size = (extractor.input_size, extractor.input_size)
+    found: dict[Combine, list[NDArray[np.float32]]] = {combine: [] for combine in detectors}
+
+    def relevance(maps: dict[int, Tensor]) -> list[NDArray[np.float32]]:
+        return [level_relevance(detector, maps).at(size) for detector in detectors.values()]
+
+    for batch in extractor.each_batch(paths, relevance):
+        for combine, maps in zip(detectors, batch, strict=True):
+            found[combine].append(maps)
+        tick(len(batch[0]))
+    return {combine: np.concatenate(maps) for combine, maps in found.items()}
+
+
+def _attributed(
+    method: str,
+    score: PixelScore,
+    extractor: FeatureExtractor,
+    paths: Sequence[Any],
+    median: NDArray[np.uint8],
+    seed: int,
+    tick: Callable[[int], object],
+) -> NDArray[np.float32]:
+    normal, rng, found = network_inputs(extractor, median), np.random.default_rng(seed), []
+    for start in range(0, len(paths), score.batch_size):
+        inputs = network_inputs(extractor, paths[start : start + score.batch_size])
+        found.append(ATTRIBUTIONS[method](score, inputs, normal, rng))
+        tick(len(inputs))
+    return np.concatenate(found)

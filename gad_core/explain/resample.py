@@ -1,0 +1,94 @@
+"""Bring a map to another resolution without changing its mean.
+
+A map of n values along an axis is read as the broken line through the centres of its cells, level beyond the
+outer centres; a pixel of the result is the mean of that line over the pixel. However n and the new size
+relate, each value then counts for its own share of the axis, so the mean is kept; and as no weight is
+negative, no value leaves the range of the map. The usual bilinear interpolation looks at the line at the
+pixels' centres alone and keeps the mean only when the new size is a multiple of n.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gad_core.errors import InputError
+
+
+@functools.lru_cache(maxsize=64)
+def axis_weights(n: int, size: int) -> NDArray[np.float64]:
+    """Weights that bring n values along an axis to another number of pixels.
+
+    Parameters
+    ----------
+    n, size : int
+        Number of values, and of pixels.
+
+    Returns
+    -------
+    (size, n) array
+        Each row adds up to 1 and each column to size / n. It cannot be written to.
+
+    Examples
+    --------
+    >>> axis_weights(2, 3)
+    array([[0.97916667, 0.02083333],
+           [0.5       , 0.5       ],
+           [0.02083333, 0.97916667]])
+    """
+    edges = np.linspace(0, n, size + 1)
+    areas = np.stack([_area_below(edges - 0.5 - i, i == 0, i == n - 1) for i in range(n)], axis=1)
+    weights = np.diff(areas, axis=0) * (size / n)
+    weights.flags.writeable = False
+    return weights
+
+
+def _area_below(x: NDArray[np.float64], first: bool, last: bool) -> NDArray[np.float64]:
+    """Integrate the hat of a cell from its centre to x; towards an edge of the map it stays level."""
+    left, right = np.minimum(x, 0), np.maximum(x, 0)
+    falling, rising = np.minimum(right, 1), np.maximum(left, -1)
+    before = left if first else rising + rising**2 / 2
+    after = right if last else falling - falling**2 / 2
+    return before + after
+
+
+def resample(maps: ArrayLike, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Bring maps to another resolution; the mean of each stays the same.
+
+    Parameters
+    ----------
+    maps : (..., h, w) array
+        The maps.
+    size : (int, int)
+        Height and width of the result; it may be smaller than the maps.
+
+    Returns
+    -------
+    (..., H, W) array
+        In float64.
+
+    Examples
+    --------
+    >>> resample([[0.0, 4.0]], (1, 4)).round(3)
+    array([[0. , 1. , 3. , 4. ]])
+    """
+    maps = np.asarray(maps, dtype=np.float64)
+    (h, w), (height, width) = maps.shape[-2:], checked_size(size)
+    if (h, w) == (height, width):
+        return maps
+    return axis_weights(h, height) @ maps @ axis_weights(w, width).T
+
+
+def checked_size(size: object) -> tuple[int, int]:
+    """Return height and width given as one whole number or as two, or raise InputError."""
+    pair = size if isinstance(size, tuple | list) else (size, size)
+    try:
+        height, width = (operator.index(pixels) for pixels in pair)
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise InputError(f"a resolution is a whole number of pixels or (height, width), not {size!r}")
+    return height, width
