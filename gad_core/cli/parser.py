@@ -13,6 +13,7 @@ from typing import NoReturn
 import gad_core
 
 COVARIANCES = ("ledoit_wolf", "oas", "empirical", "diagonal", "spherical")
+MATCHES = ("channels", "luminance", "brightness")
 THRESHOLDS = ("cross_validated", "conformal", "chi2")
 REPRODUCED = ("table1", "table2", "table3", "table4", "table5", "table7", "table8", "rates", "contamination",
               "tie", "ablation", "all")  # fmt: skip
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_fit(commands)
     _add_score(commands)
+    _add_audit(commands)
     _add_features(commands)
     _add_reproduce(commands)
     _add_synthesize(commands)
@@ -177,6 +179,50 @@ def _add_score(commands: argparse._SubParsersAction) -> None:
     group = parser.add_argument_group("features")
     group.add_argument("--weights", help="the weights the model was fitted with, if they moved")
     _add_machine(group)
+
+
+def _add_audit(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands,
+        "audit",
+        "Look for what gives anomalies away beside the defect. It tests whether brightness, contrast, colour "
+        "or sharpness tell normal test images from training images, or anomalous from normal ones away from "
+        "the defects; what the AUROC is when all images have the same exposure; and whether the detector still "
+        "tells the labels apart without the object. The report says for each whether it is flagged, and what "
+        "to do.",
+    )
+    _add_data(parser, required=True)
+    parser.add_argument("--category", nargs="+", metavar="C", help="categories (default: all in ROOT)")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write the report with pictures")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the results as JSON")
+    parser.add_argument(
+        "--csv",
+        metavar="FOLDER",
+        type=Path,
+        help="also write the rows as CSV; those of other categories stay",
+    )
+    _add_extraction(parser)
+    group = parser.add_argument_group("checks")
+    group.add_argument(
+        "--combine", nargs="+", metavar="K", help="sum, joint, or a level (default: all of them)"
+    )
+    group.add_argument(
+        "--match",
+        nargs="+",
+        default=["channels"],
+        choices=MATCHES,
+        help="what is made equal in all images: mean and contrast of each colour channel (channels, the "
+        "default) or of the luminance, or the mean brightness alone",
+    )
+    group.add_argument(
+        "--centre",
+        metavar="SHARE",
+        type=float,
+        help="take out the central square of this share of the side, instead of finding the object",
+    )
+    group.add_argument(
+        "--patches", action="store_true", help="also repair and transplant the defects; needs their masks"
+    )
 
 
 def _add_features(commands: argparse._SubParsersAction) -> None:

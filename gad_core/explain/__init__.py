@@ -1,0 +1,1 @@
+"""Where a score comes from, and whether the detector looks at the right thing."""
