@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -24,9 +24,9 @@ from gad_core.explain.changes import (
     changed_features,
     predictor_distances,
 )
-from gad_core.explain.patches import median_image, read_mask, surroundings
+from gad_core.explain.patches import median_image, nearest_image, read_mask, surroundings
 from gad_core.explain.photometry import block_sums, exposure, kept_blocks, matched, statistics
-from gad_core.explain.repair import Patched, flip_row, repaired, transplanted
+from gad_core.explain.repair import REPAIR, Fill, Patched, flip_row, repaired, transplanted
 from gad_core.features import FeatureExtractor
 from gad_core.images import load_image
 from gad_core.levels import Combine
@@ -214,6 +214,27 @@ def check_background(subject: Subject, centre: float | None = None) -> tuple[NDA
     ]
 
 
+def fills(training: Sequence[NDArray[np.uint8]]) -> dict[str, Fill]:
+    """Ways to get the normal pixels for a repair, by name."""
+    median = median_image(training)
+    return {
+        "nearest image": lambda image, mask: nearest_image(image, mask, training),
+        "median image": lambda image, mask: median,  # noqa: ARG005
+        "surroundings": surroundings,
+    }
+
+
+def images_with_masks(data: MVTecDataset) -> list[int]:
+    """Positions of the test images that have a mask, or InputError if there is none."""
+    marked = [i for i, mask in enumerate(data.test.masks) if mask is not None]
+    if not marked:
+        raise InputError(
+            f"{data.root / data.category} has no masks of its defects: repair and transplant need "
+            "ground_truth/<defect>/<name>_mask.png"
+        )
+    return marked
+
+
 def check_patches(subject: Subject) -> list[dict[str, Any]]:
     """Repair and transplant the defects, and count the verdicts that this turns round.
 
@@ -236,53 +257,49 @@ def check_patches(subject: Subject) -> list[dict[str, Any]]:
     InputError
         If no anomalous test image has a mask.
     """
-    test, size = subject.data.test, subject.extractor.input_size
-    marked = [i for i, mask in enumerate(test.masks) if mask is not None]
-    if not marked:
-        raise InputError(
-            f"{subject.data.root / subject.data.category} has no masks of its defects: repair and transplant "
-            "need ground_truth/<defect>/<name>_mask.png"
-        )
+    test, marked = subject.data.test, images_with_masks(subject.data)
     normal = np.flatnonzero(test.labels == 0)
-    masks = [read_mask(mask, size) for mask in test.masks if mask is not None]
-    anomalous, good = ([subject.image(test.paths[i]) for i in rows] for rows in (marked, normal))
-    median = median_image(subject.image(path) for path in subject.data.train.paths)
-    rng = np.random.default_rng(subject.seed)
-    tests: list[tuple[str, Patched]] = []
-    for name, fill in {
-        "median image": lambda image, mask: median,  # noqa: ARG005
-        "surroundings": surroundings,
-    }.items():
-        tests += [(name, p) for p in repaired(anomalous, masks, good, fill, rng)]
-    tests += [("", p) for p in transplanted(anomalous, masks, good, rng)]
-    defects = np.array([test.defects[i] for i in marked])
     detectors = {
         c: GaussianDetector(subject.extractor.level_widths, combine=c, fpr=FPR).fit(subject.train)
         for c in subject.predictors
     }
+    defects = np.array([test.defects[i] for i in marked])
     rows = []
-    for fill_name, patched in tests:
-        changed = changed_features(subject.extractor, patched.images, lambda image: image, patched.test)
-        origin = np.array(marked if patched.test == "repair" else normal)[patched.hosts]
+    for fill, patched in _patch_tests(subject, marked, normal):
+        hosts = np.asarray(marked if patched.test == REPAIR else normal)[patched.hosts]
+        name = f"{patched.test} {fill}".strip()
+        changed = changed_features(subject.extractor, patched.images, lambda image: image, name)
         for combine, detector in detectors.items():
-            before = detector.mahalanobis(subject.test[origin])
-            after = detector.mahalanobis(changed)
-            for defect in ("all", *dict.fromkeys(defects)):
-                chosen = np.ones(len(defects), bool) if defect == "all" else defects == defect
-                counted = flip_row(
-                    before[chosen], after[chosen], detector.threshold_, falls=patched.test == "repair"
+            before, after = detector.mahalanobis(subject.test[hosts]), detector.mahalanobis(changed)
+            rows += [
+                subject.named(
+                    {"test": patched.test, "fill": fill, "defect": defect,
+                     "predictor": predictor_name(combine),
+                     **flip_row(before[chosen], after[chosen], detector.threshold_, patched.test == REPAIR),
+                     "fpr": FPR, "seed": subject.seed}
                 )
-                rows.append(
-                    subject.named(
-                        {
-                            "test": patched.test,
-                            "fill": fill_name,
-                            "defect": str(defect),
-                            "predictor": predictor_name(combine),
-                            **counted,
-                            "fpr": FPR,
-                            "seed": subject.seed,
-                        }
-                    )
-                )
+                for defect, chosen in _by_kind(defects)
+            ]  # fmt: skip
     return rows
+
+
+def _patch_tests(
+    subject: Subject, marked: Sequence[int], normal: NDArray[np.intp]
+) -> Iterator[tuple[str, Patched]]:
+    """Patched pictures, with the name of the way in which the hole was filled."""
+    test = subject.data.test
+    masks = [read_mask(mask, subject.extractor.input_size) for mask in test.masks if mask is not None]
+    anomalous, good = ([subject.image(test.paths[i]) for i in rows] for rows in (marked, normal))
+    for name, fill in fills([subject.image(path) for path in subject.data.train.paths]).items():
+        # The same seed each time, so that all ways are tried on the same normal images.
+        for patched in repaired(anomalous, masks, good, fill, np.random.default_rng(subject.seed)):
+            yield name, patched
+    for patched in transplanted(anomalous, masks, good, np.random.default_rng(subject.seed)):
+        yield "", patched
+
+
+def _by_kind(defects: NDArray[np.str_]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """All defects, then those of each kind: its name and a mask of the images."""
+    yield "all", np.ones(len(defects), dtype=bool)
+    for kind in dict.fromkeys(defects.tolist()):
+        yield kind, defects == kind

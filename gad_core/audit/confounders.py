@@ -108,6 +108,7 @@ def compare_photometry(
     labels: ArrayLike,
     kept: Sequence[NDArray[np.bool_] | None],
     rng: np.random.Generator,
+    resamples: int = 2000,
 ) -> list[Comparison]:
     """Test whether photometric statistics tell apart what they should not.
 
@@ -121,6 +122,8 @@ def compare_photometry(
         Blocks of each test image outside of its defect; None where there is no mask, as for normal images.
     rng : numpy.random.Generator
         Gives normal images the masks of anomalous ones, and makes the bootstrap intervals.
+    resamples : int
+        Number of resamples for the intervals.
 
     Returns
     -------
@@ -141,21 +144,23 @@ def compare_photometry(
                 f"an audit needs at least {FEWEST} {name} images, there are {len(group)}: add more, in "
                 f"{'train/good' if name == 'training' else 'test/good'}"
             )
-    found = _compare(NORMAL_AGAINST_TRAINING, statistics(normal), statistics(train), rng)
+    found = _compare(NORMAL_AGAINST_TRAINING, statistics(normal), statistics(train), rng, resamples)
     left = {
-        i: blocks for i, blocks in enumerate(kept) if blocks is not None and blocks.mean() >= SMALLEST_REST
+        i: k for i, k in enumerate(kept) if labels[i] == 1 and k is not None and k.mean() >= SMALLEST_REST
     }
-    masked = [i for i in left if labels[i] == 1]
-    if len(masked) >= FEWEST:
-        masks = np.stack([left[i] for i in masked])
+    if len(left) >= FEWEST:
+        masks = np.stack(list(left.values()))
         found += _compare(
-            AWAY_FROM_DEFECTS, *_away_from_defects(train, test[masked], normal, masks, rng), rng
+            AWAY_FROM_DEFECTS,
+            *_away_from_defects(train, test[list(left)], normal, masks, rng),
+            rng,
+            resamples,
         )
     tested = [c for c in found if c.groups != WHOLE_IMAGES]
     adjusted = holm([c.p_value for c in tested])
     found = [Comparison(**{**vars(c), "adjusted": float(p)}) for c, p in zip(tested, adjusted, strict=True)]
-    if len(masked) < FEWEST and labels.any():
-        found += _compare(WHOLE_IMAGES, statistics(test[labels == 1]), statistics(normal), rng)
+    if len(left) < FEWEST and labels.any():
+        found += _compare(WHOLE_IMAGES, statistics(test[labels == 1]), statistics(normal), rng, resamples)
     return found
 
 
@@ -178,14 +183,18 @@ def _away_from_defects(
 
 
 def _compare(
-    groups: str, first: NDArray[np.float64], second: NDArray[np.float64], rng: np.random.Generator
+    groups: str,
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    rng: np.random.Generator,
+    resamples: int,
 ) -> list[Comparison]:
     labels = np.repeat([1, 0], [len(first), len(second)])
     found = []
     for name, a, b in zip(STATISTICS, first.T, second.T, strict=True):
         # Without rounding, sums in another order would break ties of equal images.
         values = np.concatenate([a, b]).round(9)
-        low, high = bootstrap_auroc(labels, values, rng)
+        low, high = bootstrap_auroc(labels, values, rng, resamples=resamples)
         p = mannwhitneyu(values[: len(a)], values[len(a) :]).pvalue
         found.append(Comparison(groups, name, float(a.mean()), float(b.mean()), auroc(labels, values),
                                 low, high, float(np.nan_to_num(p, nan=1.0))))  # fmt: skip

@@ -162,6 +162,9 @@ def detector_finding(rows: Sequence[Mapping[str, Any]], confounded: bool) -> Fin
         f"goes from {100 * row['before']:.1f} to {100 * row['after']:.1f} %: {percent(row, 'change', '+')}."
         for row in sorted(changed, key=lambda row: -abs(row["change"]))
     ]
+    steady = [row["predictor"] for row in rows if row not in changed]
+    if changed and steady:
+        words.append(f"No change beyond chance: {', '.join(steady)}.")
     if confounded and changed:
         return Finding(question, True, words, BELIEVE_MATCHED)
     largest = max(rows, key=lambda row: abs(row["change"]))

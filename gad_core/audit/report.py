@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from gad_core.audit.checks import (
     check_background,
     check_patches,
     check_photometry,
+    images_with_masks,
 )
 from gad_core.audit.confounders import as_rows
 from gad_core.audit.findings import (
@@ -26,6 +27,7 @@ from gad_core.audit.findings import (
     detector_finding,
     patch_finding,
 )
+from gad_core.errors import InputError
 from gad_core.experiments.results import read_rows
 from gad_core.experiments.tables import predictor_name
 from gad_core.outputs import write_csv
@@ -64,7 +66,10 @@ class Audit:
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Tidy rows by the name of their file."""
         return {
-            "statistics": [self.subject.named(row) for row in as_rows(self.photometry.comparisons)],
+            "statistics": [
+                self.subject.named({**row, "seed": self.subject.seed})
+                for row in as_rows(self.photometry.comparisons)
+            ],
             "photometry": self.photometry.rows,
             "background": self.background,
             "repair": [row for row in self.patches if row["test"].startswith("repair")],
@@ -96,6 +101,8 @@ def audit(
     Audit
         Rows and findings.
     """
+    if patches:
+        images_with_masks(subject.data)  # refuse before hours are spent on the other checks
     photometry = check_photometry(subject, matches)
     region, background = check_background(subject, centre)
     patched = check_patches(subject) if patches else []
@@ -132,8 +139,23 @@ def write_tables(folder: Path | None, audits: Sequence[Audit]) -> None:
     done = {(a.subject.data.category, a.subject.extractor.backbone) for a in audits}
     for name in audits[0].tables():
         rows = [row for each in audits for row in each.tables()[name]]
-        if rows and (folder / f"{name}.csv").is_file():
-            old = read_rows(folder, name)
-            rows += [row for row in old if (row["category"], row["backbone"]) not in done]
         if rows:
-            write_csv(folder / f"{name}.csv", sorted(rows, key=lambda r: (r["category"], r["backbone"])))
+            rows += [row for row in _others(folder, name, list(rows[0])) if _names(row) not in done]
+            write_csv(folder / f"{name}.csv", sorted(rows, key=_names))
+
+
+def _names(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["category"], row["backbone"]
+
+
+def _others(folder: Path, name: str, columns: list[str]) -> list[dict[str, Any]]:
+    """Rows that are there already."""
+    if not (folder / f"{name}.csv").is_file():
+        return []
+    rows = read_rows(folder, name)
+    if any(list(row) != columns for row in rows):
+        raise InputError(
+            f"{folder / name}.csv has other columns than an audit of this version writes: move it away, or "
+            "name another folder"
+        )
+    return rows

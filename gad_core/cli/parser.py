@@ -187,9 +187,8 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
         "audit",
         "Look for what gives anomalies away beside the defect. It tests whether brightness, contrast, colour "
         "or sharpness tell normal test images from training images, or anomalous from normal ones away from "
-        "the defects; what the AUROC is when all images have the same exposure; and whether the detector still "
-        "tells the labels apart without the object. The report says for each whether it is flagged, and what "
-        "to do.",
+        "the defects; what the AUROC is when all images have the same exposure; and whether the detector "
+        "still tells the labels apart without the object. Each has a verdict, and says what to do.",
     )
     _add_data(parser, required=True)
     parser.add_argument("--category", nargs="+", metavar="C", help="categories (default: all in ROOT)")

@@ -20,7 +20,7 @@ from gad_core.evaluation import (
 from gad_core.experiments.tables import predictor_name
 from gad_core.features import FeatureExtractor
 from gad_core.images import load_image
-from gad_core.levels import Combine
+from gad_core.levels import Combine, level_columns
 
 Change = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Turns an image (S, S, 3) of the network's input size into another one."""
@@ -53,15 +53,19 @@ def changed_features(
         One image a row.
     """
     images, size = as_sources(sources), extractor.input_size
-    quiet = FeatureExtractor(**{**extractor.get_params(), "progress": False})
-    quiet.set_calibration(getattr(extractor, "calibration_", None))
-    hidden = None if extractor.progress is None else not extractor.progress
+    shown = extractor.progress
     rows = []
-    with tqdm(total=len(images), desc=description, unit="image", disable=hidden) as bar:
-        for start in range(0, len(images), CHUNK):
-            part = [change(load_image(source, size)) for source in images[start : start + CHUNK]]
-            rows.append(quiet.transform(part))
-            bar.update(len(part))
+    with tqdm(
+        total=len(images), desc=description, unit="image", disable=None if shown is None else not shown
+    ) as bar:
+        extractor.progress = False  # one bar for all chunks
+        try:
+            for start in range(0, len(images), CHUNK):
+                part = [change(load_image(source, size)) for source in images[start : start + CHUNK]]
+                rows.append(extractor.transform(part))
+                bar.update(len(part))
+        finally:
+            extractor.progress = shown
     return np.concatenate(rows)
 
 
@@ -74,7 +78,18 @@ def all_predictors(levels: Iterable[int]) -> list[Combine]:
 def predictor_distances(
     train: NDArray, test: NDArray, levels: Mapping[int, int], predictors: Sequence[Combine]
 ) -> dict[Combine, NDArray[np.float64]]:
-    """Distances (m,) of test features by each predictor, fitted on the training features."""
+    """Distances (m,) of test features by each predictor, fitted on the training features.
+
+    Where all training images have the same features, as those of a blank background can, there is no
+    covariance: the distance is then the Euclidean one to these features.
+    """
+    if (train == train[0]).all():
+        squared = {
+            level: ((test[:, where] - train[0, where]).astype(np.float64) ** 2).sum(axis=1)
+            for level, where in level_columns(levels).items()
+        }
+        both = {"sum": sum(map(np.sqrt, squared.values())), "joint": np.sqrt(sum(squared.values()))}
+        return {c: both[c] if isinstance(c, str) else np.sqrt(squared[c]) for c in predictors}
     settings = [Setting(combine) for combine in predictors]
     return {s.combine: d[0] for s, d in evaluate_distances(train, test, levels, settings)}
 

@@ -7,7 +7,7 @@ normal pixels where the defect was; *transplant* puts the defect into a normal p
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,9 @@ from gad_core.images import read_image
 
 FEATHER = 0.01
 """Width of the soft edge around a mask, as a share of the image's longer side: 4 pixels of 380."""
+
+COARSE = 48
+"""Blocks along each side by which pictures are compared."""
 
 WEAKEST = 1e-4
 """Share of a mean's weight that must lie outside of the hole; the next wider mean replaces it otherwise."""
@@ -106,6 +109,52 @@ def median_image(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     # By rows: the median of a whole set at once would need several times its memory.
     rows = [np.median([image[y] for image in stack], axis=0) for y in range(stack[0].shape[0])]
     return np.rint(rows).astype(np.uint8)
+
+
+def nearest_image(
+    image: NDArray[np.uint8], mask: ArrayLike, candidates: Sequence[NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    """Find the picture that looks most like another one outside of a mask: a donor for its repair.
+
+    Unlike the median image it is a real picture, with the grain and the reflections of one, and among
+    pictures of an object that turns it is one where the object lies much the same.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 array
+        The picture to repair.
+    mask : (H, W) bool array
+        Its defect.
+    candidates : sequence of (H, W, 3) uint8 arrays
+        Normal images of the same size.
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+        The candidate with the least squared difference outside of the mask, on a grid of `COARSE` blocks.
+
+    Raises
+    ------
+    InputError
+        If there is no candidate, or a size differs, or the mask is empty or covers all.
+    """
+    mask = checked_mask(mask, image)
+    if not len(candidates) or any(candidate.shape != image.shape for candidate in candidates):
+        raise InputError("the nearest image needs candidates of the image's size: resize them (load_image)")
+    seen = _coarse((~mask[..., None]).astype(np.float32))
+    if not seen.any():
+        raise InputError("the mask covers the whole image: nothing is left to compare others by")
+    wanted = _coarse(image)
+    differences = [float((seen * (_coarse(candidate) - wanted) ** 2).sum()) for candidate in candidates]
+    return candidates[int(np.argmin(differences))]
+
+
+def _coarse(image: NDArray) -> NDArray[np.float32]:
+    """Means over the blocks of a coarse grid."""
+    rows, columns = (np.arange(min(COARSE, n)) * n // min(COARSE, n) for n in image.shape[:2])
+    sums = np.add.reduceat(np.add.reduceat(image, rows, axis=0, dtype=np.float32), columns, axis=1)
+    counts = np.diff(rows, append=image.shape[0])[:, None] * np.diff(columns, append=image.shape[1])
+    return sums / counts[..., None]
 
 
 def surroundings(image: NDArray[np.uint8], mask: ArrayLike) -> NDArray[np.uint8]:

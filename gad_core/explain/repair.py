@@ -63,8 +63,8 @@ def repaired(
     normal : sequence of (H, W, 3) uint8 arrays
         Normal pictures that the detector was not fitted on.
     fill : callable
-        Gives the normal pixels: ``lambda image, mask: median`` where all objects lie alike,
-        `gad_core.explain.patches.surroundings` where they do not.
+        Gives the normal pixels, such as `gad_core.explain.patches.surroundings`; see
+        `gad_core.audit.checks.fills` for others.
     rng : numpy.random.Generator
         Chooses the normal picture of each control.
 
