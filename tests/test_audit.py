@@ -23,7 +23,9 @@ from gad_core.audit.report import audit, write_tables
 from gad_core.cli import main
 from gad_core.datasets.synthetic import CATEGORIES, render, synthesize
 from gad_core.errors import InputError
-from gad_core.experiments.results import read_rows
+from gad_core.evaluation import auroc
+from gad_core.experiments.results import read_rows, stored_rows
+from gad_core.experiments.tables import predictor_name
 from gad_core.explain.changes import predictor_distances
 from gad_core.explain.photometry import block_sums, kept_blocks
 from gad_core.outputs import write_csv
@@ -277,3 +279,38 @@ def test_the_parser_knows_the_matches_of_the_checks():
     from gad_core.cli.parser import MATCHES
 
     assert set(MATCHES) == set(checks.MATCHES)
+
+
+# --- stored rows of real images ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("category", ["bottle", "screw", "transistor"])
+def test_stored_rows_start_from_the_features_that_ship(category):
+    features = gad.embedded_features(category, "efficientnet_b4")
+    predictors = [7, "joint"]
+    found = predictor_distances(features.train, features.test, features.level_widths, predictors)
+    for name in ("photometry", "background"):
+        for combine in predictors:
+            rows = stored_rows(name, "explain", category=category, predictor=predictor_name(combine))
+            assert rows
+            for row in rows:
+                assert row["before"] == pytest.approx(auroc(features.labels, found[combine]), abs=1e-6)
+                assert row["before"] + row["change"] == pytest.approx(row["after"])
+                assert row["change_low"] <= row["change"] <= row["change_high"]
+    for name in ("repair", "transplant"):
+        for row in stored_rows(name, "explain", category=category, defect="all"):
+            assert row["flipped"] <= row["eligible"] <= row["images"] == sum(
+                stored["images"]
+                for stored in stored_rows(name, "explain", category=category, test=row["test"],
+                                          fill=row["fill"], predictor=row["predictor"])
+                if stored["defect"] != "all"
+            )  # fmt: skip
+
+
+def test_the_stored_rows_of_screw_show_its_confounder():
+    (brightness,) = stored_rows("statistics", "explain", category="screw", groups=NORMAL_AGAINST_TRAINING,
+                                statistic="brightness")  # fmt: skip
+    assert brightness["flagged"] == "True"
+    assert brightness["first"] < brightness["second"] - 10
+    (total,) = stored_rows("photometry", "explain", category="screw", predictor="sum", matched="luminance")
+    assert total["change_low"] > 0.1
