@@ -22,9 +22,6 @@ FEATHER = 0.01
 COARSE = 48
 """Blocks along each side by which pictures are compared."""
 
-WEAKEST = 1e-4
-"""Share of a mean's weight that must lie outside of the hole; the next wider mean replaces it otherwise."""
-
 MASKED = 128
 """Pixels of a mask file from this value on belong to the defect."""
 
@@ -183,16 +180,14 @@ def surroundings(image: NDArray[np.uint8], mask: ArrayLike) -> NDArray[np.uint8]
     outside = np.concatenate([image, np.ones_like(image[..., :1])], axis=2) * (~hole[..., None]).astype(
         np.float32
     )
-    filled = image.copy()
-    width = 1.0
-    while True:
-        y, x = np.nonzero(depth > width / 2)
+    filled, width = image.copy(), 1.0
+    while width < 2 * depth.max():
+        # No further from the edge than the width, so that something outside has weight.
+        y, x = np.nonzero((depth > width / 2) & (depth <= width))
         means = _smoothed(outside, width, y, x)
-        known = means[3] > WEAKEST
-        filled[y[known], x[known]] = np.rint(means[:3, known] / means[3, known]).T
-        if width >= depth.max():
-            return filled
+        filled[y, x] = np.rint(means[:3] / means[3]).T
         width *= 2
+    return filled
 
 
 def _smoothed(values: NDArray[np.float32], width: float, y: NDArray, x: NDArray) -> NDArray[np.float32]:
