@@ -61,7 +61,7 @@ def test_masks_that_are_empty_or_of_another_size_are_refused(mask, message):
         lambda: patches.surroundings(grey(0), mask),
         lambda: background.without_object(grey(0), mask),
         lambda: background.background_share(np.ones((12, 12)), mask),
-        lambda: patches.nearest_image(grey(0), mask, [grey(1)]),
+        lambda: patches.nearest_of([grey(1)])(grey(0), mask),
     ):
         with pytest.raises(InputError, match=message):
             use()
@@ -74,8 +74,10 @@ def test_images_that_do_not_fit_together_are_refused():
         patches.median_image([grey(0), grey(0, 10)])
     with pytest.raises(InputError, match="no image"):
         patches.median_image([])
-    with pytest.raises(InputError, match="candidates"):
-        patches.nearest_image(grey(0), square(), [])
+    with pytest.raises(InputError, match="no normal image"):
+        patches.nearest_of([])
+    with pytest.raises(InputError, match="resize"):
+        patches.nearest_of([grey(0, 10)])(grey(0), square())
     with pytest.raises(InputError, match="covers the whole"):
         patches.surroundings(grey(0), np.ones((12, 12)))
 
@@ -107,7 +109,7 @@ def test_the_nearest_image_is_judged_outside_of_the_defect_only():
     image[mask] = 0
     alike, darker = grey(101), grey(90)
     darker[mask] = 0
-    assert patches.nearest_image(image, mask, [darker, alike]) is alike
+    assert patches.nearest_of([darker, alike])(image, mask) is alike
 
 
 def test_a_mask_is_read_and_squashed(tmp_path):

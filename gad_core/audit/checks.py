@@ -24,9 +24,9 @@ from gad_core.explain.changes import (
     changed_features,
     predictor_distances,
 )
-from gad_core.explain.patches import median_image, nearest_image, read_mask, surroundings
+from gad_core.explain.patches import Fill, median_image, nearest_of, read_mask, surroundings
 from gad_core.explain.photometry import block_sums, exposure, kept_blocks, matched, statistics
-from gad_core.explain.repair import REPAIR, Fill, Patched, flip_row, repaired, transplanted
+from gad_core.explain.repair import REPAIR, Patched, flip_row, repaired, transplanted
 from gad_core.features import FeatureExtractor
 from gad_core.images import load_image
 from gad_core.levels import Combine
@@ -218,7 +218,7 @@ def fills(training: Sequence[NDArray[np.uint8]]) -> dict[str, Fill]:
     """Ways to get the normal pixels for a repair, by name."""
     median = median_image(training)
     return {
-        "nearest image": lambda image, mask: nearest_image(image, mask, training),
+        "nearest image": nearest_of(training),
         "median image": lambda image, mask: median,  # noqa: ARG005
         "surroundings": surroundings,
     }

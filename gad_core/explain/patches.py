@@ -7,7 +7,7 @@ normal pixels where the defect was; *transplant* puts the defect into a normal p
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,9 @@ from scipy import ndimage
 
 from gad_core.errors import InputError
 from gad_core.images import read_image
+
+Fill = Callable[[NDArray[np.uint8], NDArray[np.bool_]], NDArray[np.uint8]]
+"""Gives the normal pixels for an image and a mask: an image of which only the masked part is used."""
 
 FEATHER = 0.01
 """Width of the soft edge around a mask, as a share of the image's longer side: 4 pixels of 380."""
@@ -108,42 +111,46 @@ def median_image(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return np.rint(rows).astype(np.uint8)
 
 
-def nearest_image(
-    image: NDArray[np.uint8], mask: ArrayLike, candidates: Sequence[NDArray[np.uint8]]
-) -> NDArray[np.uint8]:
-    """Find the picture that looks most like another one outside of a mask: a donor for its repair.
+def nearest_of(candidates: Sequence[NDArray[np.uint8]]) -> Fill:
+    """Make a function that finds the picture most like another one outside of a mask: a donor for its repair.
 
     Unlike the median image it is a real picture, with the grain and the reflections of one, and among
     pictures of an object that turns it is one where the object lies much the same.
 
     Parameters
     ----------
-    image : (H, W, 3) uint8 array
-        The picture to repair.
-    mask : (H, W) bool array
-        Its defect.
     candidates : sequence of (H, W, 3) uint8 arrays
-        Normal images of the same size.
+        Normal images of one size.
 
     Returns
     -------
-    (H, W, 3) uint8 array
-        The candidate with the least squared difference outside of the mask, on a grid of `COARSE` blocks.
+    callable
+        Of an image (H, W, 3) and a mask (H, W) of its defect; gives the candidate with the least squared
+        difference outside of the mask, on a grid of `COARSE` blocks.
 
     Raises
     ------
     InputError
-        If there is no candidate, or a size differs, or the mask is empty or covers all.
+        If there is no candidate; when called, if a size differs, or the mask is empty or covers all.
     """
-    mask = checked_mask(mask, image)
-    if not len(candidates) or any(candidate.shape != image.shape for candidate in candidates):
-        raise InputError("the nearest image needs candidates of the image's size: resize them (load_image)")
-    seen = _coarse((~mask[..., None]).astype(np.float32))
-    if not seen.any():
-        raise InputError("the mask covers the whole image: nothing is left to compare others by")
-    wanted = _coarse(image)
-    differences = [float((seen * (_coarse(candidate) - wanted) ** 2).sum()) for candidate in candidates]
-    return candidates[int(np.argmin(differences))]
+    if not len(candidates):
+        raise InputError("there is no normal image to repair with: give some")
+    known = np.stack([_coarse(candidate) for candidate in candidates])
+    shape = candidates[0].shape
+
+    def nearest(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        if image.shape != shape:
+            raise InputError(
+                f"an image of {image.shape} cannot be repaired from images of {shape}: resize it"
+            )
+        mask = checked_mask(mask, image)
+        seen = _coarse((~mask[..., None]).astype(np.float32))
+        if not seen.any():
+            raise InputError("the mask covers the whole image: nothing is left to compare others by")
+        differences = (seen * (known - _coarse(image)) ** 2).sum(axis=(1, 2, 3))
+        return candidates[int(np.argmin(differences))]
+
+    return nearest
 
 
 def _coarse(image: NDArray) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ in it, and counts for as much as its control stays away from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,7 @@ from numpy.typing import NDArray
 
 from gad_core.errors import InputError
 from gad_core.experiments.rates import clopper_pearson
-from gad_core.explain.patches import blend
-
-Fill = Callable[[NDArray[np.uint8], NDArray[np.bool_]], NDArray[np.uint8]]
-"""Gives the normal pixels for an image and a mask: an image of which only the masked part is used."""
+from gad_core.explain.patches import Fill, blend
 
 Images = Sequence[NDArray[np.uint8]]
 Masks = Sequence[NDArray[np.bool_]]
