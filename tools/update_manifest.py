@@ -26,6 +26,10 @@ KINDS = {
         "licence": "CC BY-NC-SA 4.0 (features/LICENSE)",
         "source": "computed by gad reproduce from the features that ship (results/README.md)",
     },
+    "results/explain": {
+        "licence": "CC BY-NC-SA 4.0 (features/LICENSE)",
+        "source": "computed from MVTec AD, (c) MVTec Software GmbH, by gad audit (results/explain/README.md)",
+    },
     "paper_numbers.csv": {
         "licence": "facts, quoted with their source",
         "source": "Rippel, Mertens, König and Merhof, IEEE TIM 70 (2021), doi:10.1109/TIM.2021.3098381, "
@@ -55,10 +59,10 @@ def updated(data: Path, former: dict[str, Any]) -> dict[str, Any]:
 
 
 def _entry(path: Path, name: str, former: dict[str, Any]) -> dict[str, Any]:
-    kind = name.partition("/")[0]
-    if name not in former and kind not in KINDS:
-        sys.exit(f"{name}: the folder {kind} has no licence and source yet; add it to KINDS in {__file__}")
-    said = former.get(name) or KINDS[kind]
+    kinds = [kind for kind in KINDS if name == kind or name.startswith(f"{kind}/")]
+    if name not in former and not kinds:
+        sys.exit(f"{name} has no licence and source yet: add its folder to KINDS in {__file__}")
+    said = former.get(name) or KINDS[max(kinds, key=len)]
     return {**said, "sha256": sha256(path), "bytes": path.stat().st_size}
 
 

@@ -13,6 +13,7 @@ from typing import NoReturn
 import gad_core
 
 COVARIANCES = ("ledoit_wolf", "oas", "empirical", "diagonal", "spherical")
+MATCHES = ("channels", "luminance", "brightness")
 THRESHOLDS = ("cross_validated", "conformal", "chi2")
 MAPPERS = ("exact map", "gradient x input", "integrated gradients", "SmoothGrad", "occlusion")
 REPRODUCED = ("table1", "table2", "table3", "table4", "table5", "table7", "table8", "rates", "contamination",
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_score(commands)
     _add_localise(commands)
+    _add_audit(commands)
     _add_features(commands)
     _add_reproduce(commands)
     _add_synthesize(commands)
@@ -213,6 +215,49 @@ def _add_localise(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--csv", metavar="FILE", type=Path, help="also write the results as CSV")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write results and provenance as JSON")
+
+
+def _add_audit(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands,
+        "audit",
+        "Look for what gives anomalies away beside the defect. It tests whether brightness, contrast, colour "
+        "or sharpness tell normal test images from training images, or anomalous from normal ones away from "
+        "the defects; what the AUROC is when all images have the same exposure; and whether the detector "
+        "still tells the labels apart without the object. Each has a verdict, and says what to do.",
+    )
+    _add_data(parser, required=True)
+    parser.add_argument("--category", nargs="+", metavar="C", help="categories (default: all in ROOT)")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write the report with pictures")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the results as JSON")
+    parser.add_argument(
+        "--csv",
+        metavar="FOLDER",
+        type=Path,
+        help="also write the rows as CSV; those of other categories stay",
+    )
+    _add_extraction(parser)
+    group = parser.add_argument_group("checks")
+    group.add_argument(
+        "--combine", nargs="+", metavar="K", help="sum, joint, or a level (default: all of them)"
+    )
+    group.add_argument(
+        "--match",
+        nargs="+",
+        default=["channels"],
+        choices=MATCHES,
+        help="what is made equal in all images: mean and contrast of each colour channel (channels, the "
+        "default) or of the luminance, or the mean brightness alone",
+    )
+    group.add_argument(
+        "--centre",
+        metavar="SHARE",
+        type=float,
+        help="take out the central square of this share of the side, instead of finding the object",
+    )
+    group.add_argument(
+        "--patches", action="store_true", help="also repair and transplant the defects; needs their masks"
+    )
 
 
 def _add_features(commands: argparse._SubParsersAction) -> None:

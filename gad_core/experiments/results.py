@@ -87,15 +87,18 @@ def read_rows(folder: Path, name: str) -> list[dict[str, Any]]:
     return _read(path)
 
 
-def stored_rows(name: str, **where: Any) -> list[dict[str, Any]]:
+def stored_rows(name: str, tier: str = "embedded", **where: Any) -> list[dict[str, Any]]:
     """Read the rows, or the printed table, of a result that ships with the package.
 
-    They are what ``gad reproduce all`` gives on the features that ship.
+    They are what ``gad reproduce all`` gives on the features that ship, and in ``explain`` what ``gad audit``
+    gave on MVTec AD.
 
     Parameters
     ----------
     name : str
         As in `read_rows`.
+    tier : str
+        Folder of the results: "embedded" or "explain".
     **where
         Only the rows that have these values.
 
@@ -115,7 +118,7 @@ def stored_rows(name: str, **where: Any) -> list[dict[str, Any]]:
     >>> [row["predictor"] for row in rows][-2:]
     ['level 7', 'sum']
     """
-    rows = _read(shipped_file(f"results/embedded/{name}.csv"))
+    rows = _read(shipped_file(f"results/{tier}/{name}.csv"))
     return [row for row in rows if all(row[key] == value for key, value in where.items())]
 
 
