@@ -1,0 +1,121 @@
+"""Figures of the chapter on what the detector looks at: maps on images, AUROC before and after a change."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from PIL import Image
+from plotly.subplots import make_subplots
+
+from gad_core.figures.style import ANOMALOUS, MODEL, NEUTRAL, NORMAL, finished
+
+SIDE = 180
+"""Pixels of a picture's longer side; a page holds many."""
+
+
+def explained(
+    image: NDArray[np.uint8], overlay: NDArray[np.uint8], mask: NDArray[np.bool_], title: str = ""
+) -> go.Figure:
+    """Show an image, its score map and its mask side by side.
+
+    Parameters
+    ----------
+    image, overlay : (H, W, 3) uint8 arrays
+        The image, and the map laid over it (`gad_core.explain.overlay.overlay`).
+    mask : (H, W) bool array
+        Where the defect is.
+    title : str
+        Shown below the map.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Three pictures.
+    """
+    names = ("image", "where the distance comes from", "where the defect is")
+    figure = make_subplots(cols=3, subplot_titles=names, horizontal_spacing=0.02)
+    white = np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255
+    for column, picture in enumerate((image, overlay, white), start=1):
+        figure.add_trace(go.Image(source=small_jpeg(picture), hoverinfo="skip"), row=1, col=column)
+    # A trace, and no title, so that a menu can change it.
+    text = {"x": [SIDE / 2], "y": [SIDE + 14], "text": [title], "mode": "text", "showlegend": False}
+    figure.add_trace(go.Scatter(**text, hoverinfo="skip", cliponaxis=False), row=1, col=2)
+    figure.update_xaxes(visible=False, range=[0, SIDE]).update_yaxes(visible=False, range=[SIDE + 24, 0])
+    return finished(figure, height=310).update_layout(margin={"l": 5, "r": 5, "t": 35, "b": 5})
+
+
+def small_jpeg(image: NDArray[np.uint8]) -> str:
+    """Write an image as a data address of a small JPEG."""
+    picture, buffer = Image.fromarray(image), io.BytesIO()
+    scale = SIDE / max(picture.size)
+    size = (round(picture.width * scale), round(picture.height * scale))
+    picture.resize(size, Image.Resampling.LANCZOS).save(buffer, format="JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def before_and_after(rows: Sequence[Mapping[str, Any]], change: str) -> go.Figure:
+    """Draw the AUROC of each predictor before and after a change of all images.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        With ``predictor`` and, as fractions, ``before``, ``after`` and their intervals ``<name>_low`` and
+        ``<name>_high``.
+    change : str
+        What was changed, for the legend.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The bars are intervals.
+    """
+    figure = go.Figure()
+    looks = (("before", "as they are", ANOMALOUS, "x"), ("after", change, NORMAL, "circle"))
+    for name, label, colour, symbol in looks:
+        values = np.array([[100 * row[f"{name}{end}"] for end in ("", "_low", "_high")] for row in rows])
+        figure.add_scatter(
+            x=[row["predictor"] for row in rows],
+            y=values[:, 0],
+            error_y={
+                "array": values[:, 2] - values[:, 0],
+                "arrayminus": values[:, 0] - values[:, 1],
+                "thickness": 1,
+            },
+            mode="markers",
+            marker={"color": colour, "symbol": symbol, "size": 11},
+            name=label,
+            offsetgroup=name,
+        )
+    figure.add_hline(y=50, line={"dash": "dot", "color": NEUTRAL}, annotation_text="guessing")
+    figure.update_yaxes(range=[-3, 103])
+    return finished(figure, x="predictor", y="AUROC, %", height=440).update_layout(scattermode="group")
+
+
+def shares(parts: Mapping[str, Sequence[float]], names: Sequence[str]) -> go.Figure:
+    """Draw how the squared distance of some images is made up.
+
+    Parameters
+    ----------
+    parts : mapping of str to sequence of float
+        For each image the terms that add up to its squared distance.
+    names : sequence of str
+        Of the terms.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        A bar for each image and term, in percent of the image's squared distance.
+    """
+    figure = go.Figure()
+    looks = ((NORMAL, ""), (ANOMALOUS, "/"), (MODEL, "x"))
+    for (image, terms), (colour, pattern) in zip(parts.items(), looks, strict=False):
+        marker = {"color": colour, "pattern": {"shape": pattern}}
+        percent = 100 * np.asarray(terms) / np.sum(terms)
+        figure.add_bar(x=list(names), y=percent, name=image, marker=marker)
+    return finished(figure, x="level", y="share of <i>M</i><sup>2</sup>, %", height=360)
