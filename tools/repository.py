@@ -2,9 +2,9 @@
 
     python tools/repository.py https://github.com/owner/name        (make repository URL=...)
 
-The place is `[project.urls]` in pyproject.toml. CITATION.cff, README.md and the notebooks (which
-tools/pair_notebooks.py writes) hold copies; the book's launch buttons are made from pyproject.toml. As long as
-no address is known, none of them has a link or a button, so none of them is broken.
+The place is `[project.urls]` in pyproject.toml. CITATION.cff, README.md and the notebooks (written by
+tools/pair_notebooks.py) hold copies; the book's launch buttons are made from pyproject.toml. As long as no
+address is known, none of them has a link or a button, so none of them is broken.
 """
 
 from __future__ import annotations
