@@ -3,7 +3,10 @@
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -29,6 +32,7 @@ def load(path):
 
 pairing = load(ROOT / "tools" / "pair_notebooks.py")
 fresh = load(BOOK / "_ext" / "gad_fresh.py")
+memory = load(BOOK / "_ext" / "gad_memory.py")
 offline = load(BOOK / "_ext" / "gad_offline.py")
 
 HEADER = """---
@@ -240,3 +244,41 @@ def test_cache_of_another_state_is_removed(small_repository):
     fresh.choose_cache(FakeApp(small_repository), config)
     assert not first.exists()
     assert Path(config.nb_execution_cache_path).name == config.gad_dependency_key != first.name
+
+
+# --- memory of the kernels --------------------------------------------------------------------------------
+
+
+def test_peak_of_children_is_that_of_the_largest_process():
+    # In a process of its own: this one may have had larger children.
+    code = f"""
+import importlib.util, subprocess, sys
+spec = importlib.util.spec_from_file_location("memory", {str(BOOK / "_ext" / "gad_memory.py")!r})
+memory = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(memory)
+for megabytes in [300, 1]:
+    subprocess.run([sys.executable, "-c", f"b = bytearray({{megabytes}} * 10**6); b[::1000] = b[::1000]"])
+    print(memory.peak_of_children())
+"""
+    first, second = map(int, subprocess.check_output([sys.executable, "-c", code], text=True).split())
+    assert 300e6 < first < 400e6
+    assert second == first
+
+
+def test_only_the_page_that_went_beyond_the_limit_fails(monkeypatch):
+    peaks = {"book/a": 0.5e9, "book/b": 1.6e9, "book/c": 1.6e9, "book/d": 1.7e9}
+    complaints = []
+    monkeypatch.setattr(memory.logger, "warning", lambda *_, location, **__: complaints.append(location))
+    watch = memory.MemoryWatch(memory.LIMIT)
+    for page, peak in peaks.items():
+        monkeypatch.setattr(memory, "peak_of_children", lambda peak=peak: peak)
+        watch.after_page(SimpleNamespace(env=SimpleNamespace(docname=page)), None)
+    assert complaints == ["book/b", "book/d"]
+    assert memory.LIMIT == 1.5e9
+
+
+def test_the_build_watches_the_memory():
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["sphinx"]
+    for path in (BOOK / "_ext").glob("*.py"):
+        assert path.stem in settings["local_extensions"]
+        assert path.stem in settings["config"]["extensions"]
