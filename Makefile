@@ -10,7 +10,7 @@ VENV_PYTHON := .venv/bin/python
 BUILT := _build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help venv book notebooks serve test lint bench lock wheel clean
+.PHONY: help venv book notebooks repository serve browser test lint bench lock wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -24,9 +24,16 @@ book: notebooks ## execute the chapters and build the book in _build/html
 notebooks: venv ## write the .ipynb beside each chapter anew
 	$(VENV_PYTHON) tools/pair_notebooks.py
 
+repository: venv ## make URL=https://github.com/owner/name the repository's address everywhere
+	$(VENV_PYTHON) tools/repository.py "$(URL)"
+	$(VENV_PYTHON) tools/pair_notebooks.py
+
 serve: ## show the built book at http://127.0.0.1:8000 (PORT=...)
 	@test -f $(BUILT)/index.html || { echo "There is no built book yet: run 'make book' first." >&2; exit 1; }
 	$(VENV_PYTHON) -m http.server --bind 127.0.0.1 --directory $(BUILT) $(PORT)
+
+browser: venv ## look at the built book in a browser (Chromium; GAD_CHROMIUM names one)
+	$(VENV_PYTHON) -m pytest tests/browser
 
 test: lint ## lint, check types and run all tests
 	$(VENV_PYTHON) -m pytest -n auto --dist loadfile

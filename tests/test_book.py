@@ -3,13 +3,18 @@
 import importlib.util
 import json
 import re
-import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tools import colab
+from tools.repository import repository_address
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -27,7 +32,7 @@ def load(path):
 
 pairing = load(ROOT / "tools" / "pair_notebooks.py")
 fresh = load(BOOK / "_ext" / "gad_fresh.py")
-launch = load(BOOK / "_ext" / "gad_launch.py")
+memory = load(BOOK / "_ext" / "gad_memory.py")
 offline = load(BOOK / "_ext" / "gad_offline.py")
 
 HEADER = """---
@@ -49,8 +54,15 @@ def chapter(*cells):
     return HEADER + "\n\n".join(f"```{{code-cell}} ipython3\n{cell}\n```" for cell in cells) + "\n"
 
 
+def cells_of(text):
+    """Cells of a chapter's notebook, after the one that installs the library on Colab."""
+    install, *cells = json.loads(pairing.notebook_text(text, None))["cells"]
+    assert install["metadata"]["tags"] == colab.TAGS
+    return cells
+
+
 def cell_ids(text):
-    return [cell["id"] for cell in json.loads(pairing.notebook_text(text))["cells"]]
+    return [cell["id"] for cell in cells_of(text)]
 
 
 # --- the pages --------------------------------------------------------------------------------------------
@@ -78,7 +90,7 @@ def test_every_chapter_has_the_full_jupytext_header():
 
 
 def test_every_notebook_is_in_sync_with_its_chapter():
-    assert sorted(path.name for path in pairing.unpaired(BOOK)) == []
+    assert sorted(path.name for path in pairing.unpaired(BOOK, repository_address(ROOT))) == []
     assert pairing.orphans(BOOK) == []
 
 
@@ -93,11 +105,8 @@ def test_notebooks_hold_no_outputs():
 
 def test_notebook_is_a_pure_function_of_the_chapter():
     text = chapter("a = 1", "a + 1")
-    assert pairing.notebook_text(text) == pairing.notebook_text(text)
-    assert [cell["source"] for cell in json.loads(pairing.notebook_text(text))["cells"]] == [
-        ["a = 1"],
-        ["a + 1"],
-    ]
+    assert pairing.notebook_text(text, None) == pairing.notebook_text(text, None)
+    assert [cell["source"] for cell in cells_of(text)] == [["a = 1"], ["a + 1"]]
 
 
 @settings(max_examples=25, deadline=None)
@@ -116,13 +125,32 @@ def test_an_edit_changes_the_id_of_the_edited_cell_only():
 def test_a_changed_chapter_and_an_orphan_are_found(tmp_path):
     source, notebook = tmp_path / "01_a.md", tmp_path / "01_a.ipynb"
     source.write_text(chapter("a = 1"), "utf-8")
-    assert list(pairing.unpaired(tmp_path)) == [notebook]
-    notebook.write_text(pairing.notebook_text(source.read_text("utf-8")), "utf-8")
-    assert pairing.unpaired(tmp_path) == {}
+    assert list(pairing.unpaired(tmp_path, None)) == [notebook]
+    notebook.write_text(pairing.notebook_text(source.read_text("utf-8"), None), "utf-8")
+    assert pairing.unpaired(tmp_path, None) == {}
     source.write_text(chapter("a = 2"), "utf-8")
-    assert list(pairing.unpaired(tmp_path)) == [notebook]
+    assert list(pairing.unpaired(tmp_path, None)) == [notebook]
     source.unlink()
     assert pairing.orphans(tmp_path) == [notebook]
+
+
+def test_a_cell_that_jupyterlab_saved_into_a_chapter_is_taken_out_again(tmp_path):
+    import jupytext
+
+    source = tmp_path / "01_a.md"
+    text = (
+        HEADER
+        + "# Title\n\n```{code-cell} ipython3\na = 1\n```\n\n```{code-cell} ipython3\n:tags: [x]\n\na\n```\n"
+    )
+    saved = jupytext.writes(
+        jupytext.reads(pairing.notebook_text(text, "https://github.com/a/b"), "ipynb"), "md:myst"
+    )
+    assert "google.colab" in saved  # else this test shows nothing
+    source.write_text(saved, "utf-8")
+    wanted = pairing.unpaired(tmp_path, "https://github.com/a/b")
+    body = wanted[source].split("---\n", 2)[2]  # jupytext writes its version into the header
+    assert body == text.split("---\n", 2)[2]
+    assert wanted[source.with_suffix(".ipynb")].count("google.colab") == 1
 
 
 # --- figures without another host -------------------------------------------------------------------------
@@ -202,7 +230,7 @@ class FakeApp:
 
 class FakeConfig:
     def __init__(self):
-        self.nb_execution_cache_path, self.gad_dependency_key, self.html_theme_options = "", "", {}
+        self.nb_execution_cache_path, self.gad_dependency_key = "", ""
 
 
 def test_cache_of_another_state_is_removed(small_repository):
@@ -218,52 +246,39 @@ def test_cache_of_another_state_is_removed(small_repository):
     assert Path(config.nb_execution_cache_path).name == config.gad_dependency_key != first.name
 
 
-# --- launch buttons ---------------------------------------------------------------------------------------
+# --- memory of the kernels --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "remote",
-    [
-        "https://github.com/some-one/gad.core",
-        "https://github.com/some-one/gad.core.git",
-        "git@github.com:some-one/gad.core.git\n",
-        "ssh://git@github.com/some-one/gad.core.git",
-    ],
-)
-def test_github_address_from_every_form_of_remote(remote):
-    assert launch.github_address(remote) == "https://github.com/some-one/gad.core"
+def test_peak_of_children_is_that_of_the_largest_process():
+    # In a process of its own: this one may have had larger children.
+    code = f"""
+import importlib.util, subprocess, sys
+spec = importlib.util.spec_from_file_location("memory", {str(BOOK / "_ext" / "gad_memory.py")!r})
+memory = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(memory)
+for megabytes in [300, 1]:
+    subprocess.run([sys.executable, "-c", f"b = bytearray({{megabytes}} * 10**6); b[::1000] = b[::1000]"])
+    print(memory.peak_of_children())
+"""
+    first, second = map(int, subprocess.check_output([sys.executable, "-c", code], text=True).split())
+    assert 300e6 < first < 400e6
+    assert second == first
 
 
-@pytest.mark.parametrize(
-    "remote", ["", "/srv/git/gad", "https://example.org/a/b", "https://github.com/alone"]
-)
-def test_other_remotes_have_no_address(remote):
-    assert launch.github_address(remote) is None
+def test_only_the_page_that_went_beyond_the_limit_fails(monkeypatch):
+    peaks = {"book/a": 0.5e9, "book/b": 1.6e9, "book/c": 1.6e9, "book/d": 1.7e9}
+    complaints = []
+    monkeypatch.setattr(memory.logger, "warning", lambda *_, location, **__: complaints.append(location))
+    watch = memory.MemoryWatch(memory.LIMIT)
+    for page, peak in peaks.items():
+        monkeypatch.setattr(memory, "peak_of_children", lambda peak=peak: peak)
+        watch.after_page(SimpleNamespace(env=SimpleNamespace(docname=page)), None)
+    assert complaints == ["book/b", "book/d"]
+    assert memory.LIMIT == 1.5e9
 
 
-def test_buttons_appear_with_an_address_only(tmp_path, monkeypatch):
-    config = FakeConfig()
-    monkeypatch.delenv("GAD_REPOSITORY", raising=False)
-    launch.add_links(FakeApp(tmp_path), config)
-    assert config.html_theme_options == {}
-    monkeypatch.setenv("GAD_REPOSITORY", "https://github.com/some-one/gad-core")
-    launch.add_links(FakeApp(tmp_path), config)
-    assert config.html_theme_options["repository_url"] == "https://github.com/some-one/gad-core"
-    assert set(config.html_theme_options["launch_buttons"]) >= {"binderhub_url", "colab_url"}
-
-
-def test_an_address_that_is_none_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("GAD_REPOSITORY", "somewhere")
-    with pytest.raises(ValueError, match="GAD_REPOSITORY=somewhere"):
-        launch.repository_address(tmp_path)
-
-
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_address_is_that_of_the_remote_origin(tmp_path, monkeypatch):
-    import subprocess
-
-    monkeypatch.delenv("GAD_REPOSITORY", raising=False)
-    subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    assert launch.repository_address(tmp_path) is None
-    subprocess.run(["git", "-C", tmp_path, "remote", "add", "origin", "git@github.com:a/b.git"], check=True)
-    assert launch.repository_address(tmp_path) == "https://github.com/a/b"
+def test_the_build_watches_the_memory():
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["sphinx"]
+    for path in (BOOK / "_ext").glob("*.py"):
+        assert path.stem in settings["local_extensions"]
+        assert path.stem in settings["config"]["extensions"]

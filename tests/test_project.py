@@ -27,6 +27,8 @@ CATEGORIES = {
     *("bottle", "cable", "capsule", "carpet", "grid", "hazelnut", "leather", "metal_nut", "pill", "screw"),
     *("tile", "toothbrush", "transistor", "wood", "zipper"),
 }
+LICENCES = {"BSD-3-Clause": "LICENSE", "CC-BY-NC-SA-4.0": "gad_core/data/features/CC-BY-NC-SA-4.0.txt"}
+"""Licences of what ships, with their texts."""
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 LARGE = 1_500_000  # bytes
 
@@ -143,9 +145,31 @@ def test_conda_environment_installs_this_package_for_the_supported_python():
 def test_citation_names_this_version_and_the_paper():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     assert citation["version"] == gad_core.__version__
-    assert citation["license"] == PROJECT["license"]
+    code, _ = PROJECT["license"].split(" AND ")
+    assert citation["license"] == code  # a list would mean "or"
+    assert all(each in citation["abstract"] for each in LICENCES)
     assert citation["preferred-citation"]["doi"] == "10.1109/TIM.2021.3098381"
     assert "10.1109/TIM.2021.3098381" in (ROOT / "book" / "references.bib").read_text("utf-8")
+
+
+def test_the_licences_are_named_and_their_texts_ship():
+    assert PROJECT["license"] == " AND ".join(LICENCES)
+    assert {*LICENCES.values(), "gad_core/data/features/LICENSE"} == set(PROJECT["license-files"])
+    assert "BSD 3-Clause License" in (ROOT / LICENCES["BSD-3-Clause"]).read_text("utf-8")
+    legal_code = (ROOT / LICENCES["CC-BY-NC-SA-4.0"]).read_text("utf-8")
+    assert legal_code.startswith("Attribution-NonCommercial-ShareAlike 4.0 International\n")
+    sections = [line.split()[1] for line in legal_code.splitlines() if line.startswith("Section ")]
+    assert sections == list("12345678")  # the whole legal code
+    assert PROJECT["license"] in README
+
+
+def test_every_file_of_data_is_under_a_licence_that_the_package_names():
+    files = json.loads((ROOT / "gad_core" / "data" / "manifest.json").read_text("utf-8"))["files"]
+    for name, entry in files.items():
+        if entry["licence"].startswith("CC BY-NC-SA 4.0"):
+            assert (ROOT / "gad_core" / "data" / "features" / "LICENSE").is_file()
+        else:
+            assert entry["licence"].startswith(("BSD-3-Clause", "facts")), name
 
 
 # --- README -----------------------------------------------------------------------------------------------

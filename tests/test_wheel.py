@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from email.parser import Parser
@@ -15,6 +16,7 @@ import pytest
 import gad_core
 
 ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 for module in ("build", "hatchling"):
     pytest.importorskip(module, reason="needs the extra 'dev'")
@@ -82,7 +84,8 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     package = {name for name in names(wheel) if not name.startswith(metadata)}
     assert package == source_files()
     assert "gad_core/py.typed" in package
-    assert f"{metadata}licenses/LICENSE" in names(wheel)
+    licences = {name for name in names(wheel) if name.startswith(f"{metadata}licenses/")}
+    assert licences == {f"{metadata}licenses/{name}" for name in PROJECT["license-files"]}
 
 
 def test_wheel_is_for_every_platform_and_small(wheel):
@@ -97,7 +100,8 @@ def test_metadata_name_version_python_and_command(wheel):
         entry_points = archive.read(f"{metadata}/entry_points.txt").decode()
     assert (header["Name"], header["Version"]) == ("gad-core", gad_core.__version__)
     assert header["Requires-Python"] == ">=3.11"
-    assert header["License-Expression"] == "BSD-3-Clause"
+    assert header["License-Expression"] == PROJECT["license"]
+    assert set(header.get_all("License-File")) == set(PROJECT["license-files"])
     assert header.get_payload().startswith("# ")  # the README
     assert "gad = gad_core.cli:main" in entry_points
 
