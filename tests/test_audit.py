@@ -140,7 +140,7 @@ def test_a_change_alone_is_no_alarm():
     assert detector_finding([row], confounded=False).flagged is False
     unsure = {**row, "change_low": -0.1}
     assert detector_finding([unsure], confounded=True).flagged is False
-    assert "+30.0 % (95 % interval +20.0 to +40.0)" in detector_finding([row], confounded=True).words[0]
+    assert "+30.0 points (95 % interval +20.0 to +40.0)" in detector_finding([row], confounded=True).words[0]
 
 
 def test_blank_pictures_have_a_distance():

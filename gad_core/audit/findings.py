@@ -62,9 +62,11 @@ class Finding:
 
 
 def percent(row: Mapping[str, Any], name: str, sign: str = "") -> str:
-    """Write a number of a row as percent with its 95 % interval."""
+    """Write a number of a row in percent, a change (with its sign) in points, with the 95 % interval."""
     value, low, high = (100 * row[key] for key in (name, f"{name}_low", f"{name}_high"))
-    return f"{value:{sign}.1f} % (95 % interval {low:{sign}.1f} to {high:{sign}.1f})"
+    return (
+        f"{value:{sign}.1f} {'points' if sign else '%'} (95 % interval {low:{sign}.1f} to {high:{sign}.1f})"
+    )
 
 
 def data_findings(comparisons: Sequence[Comparison]) -> list[Finding]:
