@@ -1,9 +1,9 @@
 """Sphinx extension: a chapter whose kernel takes more memory than a small machine has fails the build.
 
-The operating system keeps the largest peak among all processes that a build has started and that have ended.
-The operating system keeps the largest peak among all processes that a build has started and that are over.
-of one process, without the worker processes that a chapter may start; a chapter that comes from the execution
-cache has no kernel and is not measured.
+The operating system keeps the largest peak among all processes that a build has started and that have
+ended. It is read after each page; when it has grown beyond the limit, the kernel of that page did it. The
+peak is that of one process, without the worker processes that a chapter may start; a chapter that comes from
+the execution cache has no kernel and is not measured.
 """
 
 from __future__ import annotations
