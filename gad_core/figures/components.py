@@ -61,7 +61,7 @@ def spectrum_and_effects(effects: ComponentEffects, shares: Sequence[float]) -> 
             )
     figure.add_traces([*_share_lines(effects.variances, shares)], rows=1, cols=1)
     figure.update_yaxes(type="log", exponentformat="power", dtick=1).update_yaxes(title="variance", row=1)
-    figure.update_yaxes(title="mean squared z-score", row=2)
+    figure.update_yaxes(title="mean squared z-score", tickvals=[0.1, 0.3, 1, 3, 10, 30, 100], row=2)
     figure.update_xaxes(title="principal component, largest variance first", row=2)
     return finished(figure, height=560)
 

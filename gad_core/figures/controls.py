@@ -62,14 +62,17 @@ def sampled(
         for choice in choices.values()
     ]
     figure = _stacked(grid, active)
-    if slider:
-        figure.update_layout(sliders=[_slider(moved.replace("_", " "), list(steps), grid, active)])
+    # Below the plot, where no legend gets in their way, however narrow the page.
+    below = 55
     if menu:
         control = _menu(list(choices), [len(row[active].data) for row in grid])
-        figure.update_layout(updatemenus=[control], margin_t=100)
-    # The room that the controls take is not to be taken from the plot.
-    figure.update_layout(height=(figure.layout.height or 450) + 80 * bool(slider) + 60 * bool(menu))
-    return figure
+        figure.update_layout(updatemenus=[control | {"pad": {"t": below}}])
+        below += 50
+    if slider:
+        control = _slider(moved.replace("_", " "), list(steps), grid, active)
+        figure.update_layout(sliders=[control | {"pad": {"t": below, "b": 10}}])
+        below += 80
+    return figure.update_layout(height=(figure.layout.height or 450) + below - 55)
 
 
 def _named(control: Mapping[str, Choices] | None) -> tuple[str, Mapping[str, Any]]:
@@ -95,7 +98,8 @@ def _menu(labels: Sequence[str], counts: Sequence[int]) -> dict[str, Any]:
         {"label": label, "method": "restyle", "args": [{"visible": (owners == number).tolist()}]}
         for number, label in enumerate(labels)
     ]
-    return {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "pad": {"b": 45}}
+    # Opened downwards, the list would be cut off by the figure's end.
+    return {"buttons": buttons, "direction": "up", "x": 0, "xanchor": "left", "y": 0, "yanchor": "top"}
 
 
 def _slider(
@@ -121,7 +125,6 @@ def _slider(
         "currentvalue": {"prefix": f"{name}: "},
         "y": 0,
         "yanchor": "top",
-        "pad": {"t": 60, "b": 10},
     }
 
 

@@ -82,7 +82,8 @@ def playground(normal: NDArray, others: Mapping[str, NDArray], shrinkage: float)
     reach = 1.15 * np.abs(normal - fitted.location).max()
     low, high = fitted.location - reach, fitted.location + reach
     figure = equal_distance(gaussian, normal, named)
-    return figure.update_xaxes(range=[low[0], high[0]]).update_yaxes(range=[low[1], high[1]])
+    figure.update_xaxes(range=[low[0], high[0]], constrain="domain")
+    return figure.update_yaxes(range=[low[1], high[1]])
 
 
 def image_row(images: Mapping[str, NDArray[np.uint8]], height: int = 230) -> go.Figure:

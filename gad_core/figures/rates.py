@@ -130,7 +130,8 @@ def obtained_rates(rows: Sequence[Mapping[str, Any]], by: str = "method") -> go.
             line={"color": colour, "dash": dash},
             marker={"color": colour, "symbol": symbol, "size": 9},
         )
-    x = np.geomspace(0.1, 40, 60)
+    chosen = [100 * row["chosen"] for row in rows]
+    x = np.geomspace(min(chosen), max(chosen), 60)
     line = {"color": NEUTRAL, "dash": "dot"}
     figure.add_scatter(x=x, y=x, mode="lines", line=line, name="as chosen")
     figure.update_xaxes(type="log", tickvals=[0.1, 0.3, 1, 3, 10, 30]).update_yaxes(range=[-3, 103])
@@ -191,7 +192,7 @@ def _rates(
     threshold: float | None, distances: NDArray[np.float64], labels: NDArray[np.int64], chosen: float
 ) -> tuple[go.Scatter, go.Scatter]:
     """Draw the obtained rates with their intervals, and the chosen one."""
-    names = ["false alarms", "detected"]
+    names = ["FPR", "TPR"]
     wanted = go.Scatter(
         x=names[:1],
         y=[100 * chosen],
