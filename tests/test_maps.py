@@ -201,7 +201,9 @@ def test_one_pass_of_the_network_gives_score_and_map(squeezenet, monkeypatch):
     detector = fitted(squeezenet, squeezenet.transform(images(8)))
     device, network = squeezenet.load_network()
     passed = []
-    monkeypatch.setattr(squeezenet, "load_network", lambda: (device, lambda x: passed.append(x) or network(x)))
+    monkeypatch.setattr(
+        squeezenet, "load_network", lambda: (device, lambda x: passed.append(x) or network(x))
+    )
     found = list(gad.score_maps(detector, squeezenet, images(5), size=(20, 30)))
     assert sum(len(x) for x in passed) == 5
     assert found[0].map.shape == (20, 30)
