@@ -66,7 +66,9 @@ def test_gradient_of_a_linear_network_with_two_features():
     m = np.linalg.norm(f - mean, axis=1)
     by_hand = ((f - mean) / m[:, None]) @ CHANNELS.double().numpy() / 36
     _, gradients = score(weighted(), mean).gradients(x)
-    np.testing.assert_allclose(gradients.numpy(), np.broadcast_to(by_hand[:, :, None, None], x.shape), rtol=1e-5)
+    np.testing.assert_allclose(
+        gradients.numpy(), np.broadcast_to(by_hand[:, :, None, None], x.shape), rtol=1e-5
+    )
 
 
 def test_gradients_do_not_depend_on_the_batch_and_leave_the_network_alone():
@@ -119,11 +121,15 @@ def test_integrated_gradients_of_a_real_network_are_complete():
     extractor = gad.FeatureExtractor("embedded", size=64, progress=False, batch_size=4)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (12, 64, 64, 3), dtype=np.uint8)
-    fitted = gad.GaussianDetector(extractor.level_widths, threshold="chi2").fit(extractor.transform(images[:9]))
+    fitted = gad.GaussianDetector(extractor.level_widths, threshold="chi2").fit(
+        extractor.transform(images[:9])
+    )
     it, x = PixelScore.of(fitted, extractor), network_inputs(extractor, images[9:])
     found = integrated_gradients(it, x, network_inputs(extractor, np.full((64, 64, 3), 127, np.uint8)), 64)
     assert found.completeness_error.max() < 0.01
-    np.testing.assert_allclose(it.distances(x), fitted.mahalanobis(extractor.transform(images[9:])), rtol=1e-5)
+    np.testing.assert_allclose(
+        it.distances(x), fitted.mahalanobis(extractor.transform(images[9:])), rtol=1e-5
+    )
 
 
 def test_smoothgrad_of_a_linear_distance_is_its_gradient():

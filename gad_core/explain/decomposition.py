@@ -39,8 +39,8 @@ def channel_parts(detector: GaussianDetector, X: ArrayLike) -> NDArray[np.float6
     Returns
     -------
     (m, p) array
-        M w_j (f_j - m_j): each row adds up to M squared. A part is negative where a feature, given others,
-        makes the sample more normal.
+        M w_j (f_j - m_j): each row adds up to M squared. A part is negative where a feature, given the
+        others, makes the sample more normal.
     """
     X = np.asarray(X)
     distances = detector.mahalanobis(X)[:, None]
