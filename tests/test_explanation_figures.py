@@ -42,6 +42,6 @@ def test_a_coarse_map_is_brought_to_the_image_and_a_zero_map_is_dark():
 def test_bars_are_percent_of_each_image():
     figure = decomposition_bars({"a": [1, 2, 1], "b": [3, -1, 2]}, ["level 1", "level 2", "level 3"])
     assert [list(bar.y) for bar in figure.data] == [[25, 50, 25], [75, -25, 50]]
-    assert len({bar.marker.color for bar in figure.data}) == len(
-        {bar.marker.pattern.shape for bar in figure.data}
-    )
+    markers = [bar.marker for bar in figure.data]
+    assert markers[0].color != markers[1].color
+    assert markers[0].pattern.shape != markers[1].pattern.shape

@@ -15,6 +15,7 @@ import gad_core as gad
 from gad_core.cli import main
 from gad_core.errors import InputError
 from gad_core.experiments.localisation import ATTRIBUTIONS, EXACT, drawn_masks, localisation_rows
+from gad_core.experiments.results import stored_rows
 from gad_core.explain.localisation import (
     localisation,
     marked_area,
@@ -248,6 +249,7 @@ def test_the_command_writes_rows_and_provenance(root, tmp_path, capsys):
     written = json.loads((tmp_path / "l.json").read_text())
     assert [float(row["pro"]) for row in rows] == [row["pro"] for row in written["results"]]
     assert written["features"][0]["provenance"]["weights"] == "embedded"
+    assert len(written["features"][0]["masks_sha256"]) == 64
     assert str(tmp_path) not in (tmp_path / "l.json").read_text()
 
 
@@ -275,3 +277,7 @@ def test_bottle_reaches_the_reference(shared, b4_weights):
     rows = localisation_rows(gad.MVTecDataset(shared / "mvtec", "bottle"), extractor, predictors=[7, "joint"])
     assert rows[0]["pixel_auroc"] == pytest.approx(0.951, abs=0.0005)  # method: what these already show
     assert rows[1]["pixel_auroc"] > 0.95
+    stored = stored_rows("localisation", folder="explain", category="bottle", method=EXACT)
+    for row in rows:
+        (kept,) = (each for each in stored if each["predictor"] == row["predictor"])
+        assert row == pytest.approx(kept, abs=2e-3)

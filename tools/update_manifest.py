@@ -1,7 +1,7 @@
 """Bring gad_core/data/manifest.json up to date with the files in that folder; no argument.
 
-Checksums and sizes are measured. A new file gets the licence and source of its folder (KINDS); what else an
-entry says is kept. An entry whose file is gone is removed.
+Checksums and sizes are measured. A new file gets the licence and source of its folder (the first of KINDS
+that fits); what else an entry says is kept. An entry whose file is gone is removed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ KINDS = {
         "licence": "CC BY-NC-SA 4.0 (features/LICENSE)",
         "source": "computed from MVTec AD, (c) MVTec Software GmbH, by gad features; the images had "
         "been resized to 380 x 380 pixels by the paper's rule before",
+    },
+    "results/explain": {
+        "licence": "CC BY-NC-SA 4.0 (features/LICENSE)",
+        "source": "computed from MVTec AD, (c) MVTec Software GmbH, by gad localise (results/README.md)",
     },
     "results": {
         "licence": "CC BY-NC-SA 4.0 (features/LICENSE)",
@@ -53,10 +57,10 @@ def updated(data: Path, former: dict[str, Any]) -> dict[str, Any]:
 
 
 def _entry(path: Path, name: str, former: dict[str, Any]) -> dict[str, Any]:
-    kind = name.partition("/")[0]
-    if name not in former and kind not in KINDS:
-        sys.exit(f"{name}: the folder {kind} has no licence and source yet; add it to KINDS in {__file__}")
-    said = former.get(name) or KINDS[kind]
+    kind = next((kind for kind in KINDS if name == kind or name.startswith(f"{kind}/")), None)
+    if name not in former and kind is None:
+        sys.exit(f"{name}: its folder has no licence and source yet; add it to KINDS in {__file__}")
+    said = former.get(name) or KINDS[kind or name]
     return {**said, "sha256": sha256(path), "bytes": path.stat().st_size}
 
 

@@ -86,15 +86,17 @@ def read_rows(folder: Path, name: str) -> list[dict[str, Any]]:
     return _read(path)
 
 
-def stored_rows(name: str, **where: Any) -> list[dict[str, Any]]:
+def stored_rows(name: str, *, folder: str = "embedded", **where: Any) -> list[dict[str, Any]]:
     """Read the rows, or the printed table, of a result that ships with the package.
 
-    They are what ``gad reproduce all`` gives on the features that ship.
+    Those of the folder "embedded" are what ``gad reproduce all`` gives on the features that ship.
 
     Parameters
     ----------
     name : str
         As in `read_rows`.
+    folder : str
+        "embedded", or "explain" for what is measured on the images themselves.
     **where
         Only the rows that have these values.
 
@@ -114,7 +116,7 @@ def stored_rows(name: str, **where: Any) -> list[dict[str, Any]]:
     >>> [row["predictor"] for row in rows][-2:]
     ['level 7', 'sum']
     """
-    rows = _read(shipped_file(f"results/embedded/{name}.csv"))
+    rows = _read(shipped_file(f"results/{folder}/{name}.csv"))
     return [row for row in rows if all(row[key] == value for key, value in where.items())]
 
 

@@ -54,8 +54,9 @@ def map_overlay(
         If the mask is empty or of another size than the image.
     """
     at_image = resample(relevance, image.shape[:2])
-    brightest = max(float(at_image.max()), np.finfo(np.float32).tiny)
-    shown = overlay(image, at_image, brightest / SCALE if threshold is None else threshold)
+    if threshold is None:
+        threshold = (float(at_image.max()) if at_image.max() > 0 else 1.0) / SCALE
+    shown = overlay(image, at_image, threshold)
     if mask is not None:
         shown[_outline(checked_mask(mask, image))] = OUTLINE
     figure = go.Figure(go.Image(source=png_address(shown), hoverinfo="skip"))
