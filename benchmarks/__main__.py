@@ -11,6 +11,7 @@ import joblib
 from benchmarks.extraction import embedded, extraction
 from benchmarks.memory import memory
 from benchmarks.reproduction import reproduction
+from benchmarks.score_maps import score_maps
 from benchmarks.statistics import grid, one_gaussian
 from gad_core.cli.common import print_table
 
@@ -34,6 +35,12 @@ def run_embedded() -> None:
         print_table(HEADER, [comparison.row()])
 
 
+def run_maps() -> None:
+    """Print what score maps cost beside scoring alone."""
+    for comparison in score_maps():
+        print_table(HEADER, [comparison.row()])
+
+
 def run_reproduction() -> None:
     """Print how much longer the tables take without stored features; counted, see the module."""
     found = reproduction()
@@ -53,6 +60,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "statistics": run_statistics,
     "extraction": run_extraction,
     "embedded": run_embedded,
+    "maps": run_maps,
     "reproduction": run_reproduction,
     "memory": run_memory,
 }

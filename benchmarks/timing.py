@@ -27,7 +27,8 @@ class Comparison:
         """Give name, median seconds of both, ratio, target and verdict as text."""
         verdict = "reached" if self.ratio >= self.target else "MISSED"
         plain, ours = np.median(self.plain), np.median(self.ours)
-        return (self.name, f"{plain:.3f}", f"{ours:.3f}", f"{self.ratio:.1f}x", f"{self.target:g}x", verdict)
+        ratio, target = f"{self.ratio:.3g}x", f"{self.target:.3g}x"
+        return (self.name, f"{plain:.3f}", f"{ours:.3f}", ratio, target, verdict)
 
 
 def compare(

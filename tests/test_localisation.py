@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from scipy import ndimage
+from scipy import integrate, ndimage
 from sklearn.metrics import roc_auc_score
 
 import gad_core as gad
 from gad_core.cli import main
 from gad_core.errors import InputError
 from gad_core.experiments.localisation import ATTRIBUTIONS, EXACT, drawn_masks, localisation_rows
+from gad_core.experiments.results import stored_rows
 from gad_core.explain.localisation import (
     localisation,
     marked_area,
@@ -42,11 +43,7 @@ def overlap_by_thresholds(maps, masks, limit):
     inside = rates <= limit
     end = np.interp(limit, rates, overlaps)
     rates, overlaps = np.append(rates[inside], limit), np.append(overlaps[inside], end)
-    return (
-        np.trapezoid(overlaps, rates) / limit
-        if hasattr(np, "trapezoid")
-        else np.trapz(overlaps, rates) / limit
-    )
+    return integrate.trapezoid(overlaps, rates) / limit
 
 
 def drawn(seed, count=4, side=9, levels=None):
@@ -127,7 +124,7 @@ def test_maps_and_masks_that_cannot_be_compared_are_refused(maps, masks, message
         localisation(maps, masks)
 
 
-@pytest.mark.parametrize("measure", [pointing_game, relevance_inside, lambda maps, masks: marked_area(masks)])
+@pytest.mark.parametrize("measure", [pointing_game, relevance_inside, lambda _, masks: marked_area(masks)])
 def test_images_without_anomaly_are_refused(measure):
     with pytest.raises(InputError, match="no mask marks a pixel"):
         measure(np.zeros((2, 3, 3)), np.zeros((2, 3, 3), bool))
@@ -252,6 +249,7 @@ def test_the_command_writes_rows_and_provenance(root, tmp_path, capsys):
     written = json.loads((tmp_path / "l.json").read_text())
     assert [float(row["pro"]) for row in rows] == [row["pro"] for row in written["results"]]
     assert written["features"][0]["provenance"]["weights"] == "embedded"
+    assert len(written["features"][0]["masks_sha256"]) == 64
     assert str(tmp_path) not in (tmp_path / "l.json").read_text()
 
 
@@ -279,3 +277,7 @@ def test_bottle_reaches_the_reference(shared, b4_weights):
     rows = localisation_rows(gad.MVTecDataset(shared / "mvtec", "bottle"), extractor, predictors=[7, "joint"])
     assert rows[0]["pixel_auroc"] == pytest.approx(0.951, abs=0.0005)  # method: what these already show
     assert rows[1]["pixel_auroc"] > 0.95
+    stored = stored_rows("localisation", tier="explain", category="bottle", method=EXACT)
+    for row in rows:
+        (kept,) = (each for each in stored if each["predictor"] == row["predictor"])
+        assert row == pytest.approx(kept, abs=2e-3)

@@ -16,7 +16,7 @@ from gad_core.cli.common import (
     selected_datasets,
 )
 from gad_core.experiments.localisation import EXACT, SAMPLES, STEPS, WINDOWS, localisation_rows
-from gad_core.export import provenance
+from gad_core.export import dataset_sha256, provenance
 from gad_core.levels import checked_combine
 from gad_core.outputs import write_csv, write_json
 from gad_core.runtime import whole_number
@@ -50,7 +50,10 @@ def run(args: argparse.Namespace) -> None:
                 seed=args.seed,
                 tick=bar.update,
             )
-        sources.append({"category": data.category, "provenance": provenance(data, extractor)})
+        masks = dataset_sha256(data.root / data.category, [mask for mask in data.test.masks if mask])
+        sources.append(
+            {"category": data.category, "masks_sha256": masks, "provenance": provenance(data, extractor)}
+        )
     write_csv(args.csv, rows)
     write_json(args.json, {**_parameters(args), "features": sources, "results": rows})
     print_table(

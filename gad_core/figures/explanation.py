@@ -97,7 +97,7 @@ def before_and_after(rows: Sequence[Mapping[str, Any]], change: str) -> go.Figur
     return finished(figure, x="predictor", y="AUROC, %", height=440).update_layout(scattermode="group")
 
 
-def shares(parts: Mapping[str, Sequence[float]], names: Sequence[str]) -> go.Figure:
+def decomposition_bars(parts: Mapping[str, Sequence[float]], names: Sequence[str]) -> go.Figure:
     """Draw how the squared distance of some images is made up.
 
     Parameters

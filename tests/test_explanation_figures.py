@@ -1,0 +1,45 @@
+"""Figures of explanations: what they draw is what they were given."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gad_core.figures.explanation import SIDE, before_and_after, decomposition_bars, explained
+
+
+def pixels(trace):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(trace.source.partition(",")[2]))))
+
+
+def test_image_map_and_mask_stand_side_by_side():
+    image = np.full((2 * SIDE, 2 * SIDE, 3), (200, 100, 50), dtype=np.uint8)
+    overlay, mask = 255 - image, np.zeros((2 * SIDE, 2 * SIDE), dtype=bool)
+    mask[:SIDE] = True
+    figure = explained(image, overlay, mask, "M = 3")
+    shown = [pixels(trace).astype(int) for trace in figure.data[:3]]
+    assert all(each.shape == (SIDE, SIDE, 3) for each in shown)
+    assert abs(shown[0] - image[0, 0]).max() < 6  # JPEG
+    assert abs(shown[1] - overlay[0, 0]).max() < 6
+    assert shown[2][: SIDE // 2 - 8].min() > 240
+    assert shown[2][SIDE // 2 + 8 :].max() < 15
+    assert figure.data[3].text == ("M = 3",)
+
+
+def test_bars_are_percent_of_each_image():
+    figure = decomposition_bars({"a": [1, 2, 1], "b": [3, -1, 2]}, ["level 1", "level 2", "level 3"])
+    assert [list(bar.y) for bar in figure.data] == [[25, 50, 25], [75, -25, 50]]
+    markers = [bar.marker for bar in figure.data]
+    assert markers[0].color != markers[1].color
+    assert markers[0].pattern.shape != markers[1].pattern.shape
+
+
+def test_intervals_reach_from_their_low_to_their_high_end():
+    row = {"predictor": "sum", "before": 0.6, "before_low": 0.5, "before_high": 0.75}
+    row |= {"after": 0.9, "after_low": 0.85, "after_high": 0.92}
+    before, after = before_and_after([row], "matched").data
+    assert (before.y[0], after.y[0], after.name) == (60, 90, "matched")
+    assert before.error_y.array[0] == pytest.approx(15)
+    assert before.error_y.arrayminus[0] == pytest.approx(10)
