@@ -44,7 +44,9 @@ def spectrum_and_effects(effects: ComponentEffects, shares: Sequence[float]) -> 
         ("anomalous", effects.anomalous, effects.outside_anomalous, ANOMALOUS, "x", "solid"),
     ):
         dots = {"color": colour, "symbol": symbol, "size": 4, "opacity": 0.5}
-        figure.add_scatter(x=order, y=scores, mode="markers", marker=dots, showlegend=False, row=2, col=1)
+        figure.add_scatter(
+            x=order, y=scores, name=name, mode="markers", marker=dots, showlegend=False, row=2, col=1
+        )
         line = {"color": colour, "width": 3, "dash": dash}
         figure.add_scatter(x=order, y=running_mean(scores), name=name, mode="lines", line=line, row=2, col=1)
         if effects.outside:
@@ -54,6 +56,7 @@ def spectrum_and_effects(effects: ComponentEffects, shares: Sequence[float]) -> 
                 mode="markers+text",
                 text="outside",
                 textposition="top center",
+                name=name,
                 marker={"color": colour, "symbol": symbol, "size": 11},
                 showlegend=False,
                 row=2,
@@ -62,8 +65,8 @@ def spectrum_and_effects(effects: ComponentEffects, shares: Sequence[float]) -> 
     figure.add_traces([*_share_lines(effects.variances, shares)], rows=1, cols=1)
     figure.update_yaxes(type="log", exponentformat="power", dtick=1).update_yaxes(title="variance", row=1)
     figure.update_yaxes(title="mean squared z-score", tickvals=[0.1, 0.3, 1, 3, 10, 30, 100], row=2)
-    figure.update_xaxes(title="principal component, largest variance first", row=2)
-    return finished(figure, height=560)
+    figure.update_xaxes(title="principal component", row=2)
+    return finished(figure, height=600).update_layout(margin_t=90)
 
 
 def running_mean(values: NDArray[np.float64], width: int = NEIGHBOURS) -> NDArray[np.float64]:

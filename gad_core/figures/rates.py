@@ -208,7 +208,7 @@ def _rates(
         # Without a colour of their own, bars take that of the markers, and fail when each has another.
         error_y=_bars(cells, "") | {"color": "black"},
         mode="markers+text",
-        text=["" if threshold is None else f" {100 * cell['']:.3g} % " for cell in cells],
+        text=["" if threshold is None else f" {100 * cell['']:.0f} % " for cell in cells],
         textposition=["middle right", "middle left"],
         marker={"color": [NORMAL, ANOMALOUS], "symbol": ["circle", "diamond"], "size": 12},
         name="obtained, 95 % interval",
@@ -234,7 +234,7 @@ def guarantee(fpr: float) -> go.Figure:
     low, high = 100 * np.transpose([conformal_rate_interval(count, fpr) for count in counts])
     figure = go.Figure()
     edge = {"color": NORMAL, "width": 1}
-    figure.add_scatter(x=counts, y=low, mode="lines", line=edge, showlegend=False)
+    figure.add_scatter(x=counts, y=low, mode="lines", line=edge, name="lower end", showlegend=False)
     figure.add_scatter(
         x=counts, y=high, mode="lines", line=edge, fill="tonexty", name="95 % of calibration sets"
     )
