@@ -10,14 +10,13 @@ from torch import nn
 import gad_core as gad
 from gad_core.errors import InputError
 from gad_core.explain.attribution import (
-    PixelScore,
     gradient_x_input,
     integrated_gradients,
-    network_inputs,
     occlusion,
     pixel_relevance,
     smoothgrad,
 )
+from gad_core.explain.pixel_score import PixelScore, network_inputs
 from gad_core.gaussian import Gaussian
 
 CPU = torch.device("cpu")

@@ -17,10 +17,8 @@ from gad_core.detector import GaussianDetector
 from gad_core.errors import InputError
 from gad_core.experiments.tables import predictor_name
 from gad_core.explain.attribution import (
-    PixelScore,
     gradient_x_input,
     integrated_gradients,
-    network_inputs,
     occlusion,
     pixel_relevance,
     smoothgrad,
@@ -28,6 +26,7 @@ from gad_core.explain.attribution import (
 from gad_core.explain.localisation import localisation
 from gad_core.explain.maps import level_relevance
 from gad_core.explain.masks import split_masks
+from gad_core.explain.pixel_score import PixelScore, network_inputs
 from gad_core.features import FeatureExtractor
 from gad_core.images import load_image
 from gad_core.levels import Combine
