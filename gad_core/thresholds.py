@@ -246,7 +246,7 @@ def conformal_rate_interval(count: int, fpr: float, level: float = 0.95) -> tupl
     --------
     >>> low, high = conformal_rate_interval(99, 0.05)
     >>> round(low, 3), round(high, 3)
-    (0.017, 0.101)
+    (0.017, 0.1)
     """
     if count < samples_needed(checked_fpr(fpr)):
         raise InputError(

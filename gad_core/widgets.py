@@ -41,8 +41,8 @@ class Explorer:
 
     def _update(self) -> None:
         self.figure = None
-        with self.output:  # in a kernel an error is shown here; without one it is raised
-            self.output.clear_output(wait=True)
+        with self.output:  # in a notebook an error is shown here; elsewhere it is raised
+            self._clear()
             self.figure = self._drawn()
         if self.figure is not None:
             self._show()
@@ -54,8 +54,14 @@ class Explorer:
         if get_ipython() is None:
             return  # outside of a notebook, display would print all the numbers of the figure
         with self.output:
-            self.output.clear_output(wait=True)
+            self._clear()
             display(self.figure)
+
+    def _clear(self) -> None:
+        from IPython import get_ipython
+
+        if get_ipython() is not None:  # elsewhere it would print to the terminal
+            self.output.clear_output(wait=True)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.widget._repr_mimebundle_(**options)

@@ -111,7 +111,7 @@ def hotelling_inflation(n: float, p: float) -> float:
 
     Examples
     --------
-    >>> hotelling_inflation(1000, 10), hotelling_inflation(15, 12)
-    (1.0131578947368423, 16.0)
+    >>> round(hotelling_inflation(1000, 10), 2), hotelling_inflation(15, 12)
+    (1.01, 16.0)
     """
     return (n + 1) / (n - p - 2) if n > p + 2 else float("inf")
