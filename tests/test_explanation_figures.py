@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gad_core.figures.explanation import SIDE, before_and_after, decomposition_bars, explained
+from gad_core.figures.explanation import before_and_after, decomposition_bars, explained
+from gad_core.figures.pictures import SIDE
 
 
 def pixels(trace):

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from PIL import Image
 from plotly.subplots import make_subplots
 
+from gad_core.figures.pictures import SIDE, small_jpeg
 from gad_core.figures.style import ANOMALOUS, MODEL, NEUTRAL, NORMAL, finished
-
-SIDE = 180
-"""Pixels of a picture's longer side; a page holds many."""
 
 
 def explained(
@@ -48,15 +43,6 @@ def explained(
     figure.add_trace(go.Scatter(**text, hoverinfo="skip", cliponaxis=False), row=1, col=2)
     figure.update_xaxes(visible=False, range=[0, SIDE]).update_yaxes(visible=False, range=[SIDE + 24, 0])
     return finished(figure, height=310).update_layout(margin={"l": 5, "r": 5, "t": 35, "b": 5})
-
-
-def small_jpeg(image: NDArray[np.uint8]) -> str:
-    """Write an image as a data address of a small JPEG."""
-    picture, buffer = Image.fromarray(image), io.BytesIO()
-    scale = SIDE / max(picture.size)
-    size = (round(picture.width * scale), round(picture.height * scale))
-    picture.resize(size, Image.Resampling.LANCZOS).save(buffer, format="JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def before_and_after(rows: Sequence[Mapping[str, Any]], change: str) -> go.Figure:

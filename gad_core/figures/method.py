@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from PIL import Image
 from plotly.subplots import make_subplots
 
 from gad_core.components import PrincipalComponents, principal_components
+from gad_core.figures.pictures import small_jpeg
 from gad_core.figures.style import ANOMALOUS, MODEL, NEUTRAL, NORMAL, finished
 from gad_core.gaussian import Gaussian
 
@@ -103,16 +101,9 @@ def image_row(images: Mapping[str, NDArray[np.uint8]], height: int = 230) -> go.
     """
     figure = make_subplots(cols=len(images), subplot_titles=list(images), horizontal_spacing=0.01)
     for column, image in enumerate(images.values(), start=1):
-        figure.add_trace(go.Image(source=png_address(image), hoverinfo="skip"), row=1, col=column)
+        figure.add_trace(go.Image(source=small_jpeg(image), hoverinfo="skip"), row=1, col=column)
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     return finished(figure, height=height).update_layout(margin={"l": 5, "r": 5, "t": 35, "b": 5})
-
-
-def png_address(image: NDArray[np.uint8]) -> str:
-    """Write an image (H, W, 3) as a data address that holds a PNG, far smaller than plotly's numbers."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def spectrum(fitted: PrincipalComponents, gaussian: Gaussian) -> go.Figure:

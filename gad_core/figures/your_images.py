@@ -9,12 +9,16 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 from plotly.subplots import make_subplots
 
-from gad_core.figures.explanation import small_jpeg
+from gad_core.figures.pictures import small_jpeg
 from gad_core.figures.style import finished
 
 
 def ranked(
-    images: Sequence[NDArray[np.uint8]], distances: ArrayLike, threshold: float, rows: int = 2, columns: int = 5
+    images: Sequence[NDArray[np.uint8]],
+    distances: ArrayLike,
+    threshold: float,
+    rows: int = 2,
+    columns: int = 5,
 ) -> go.Figure:
     """Show some images in the order of their distances, and which lie beyond the threshold.
 
