@@ -31,7 +31,8 @@ def axis_weights(n: int, size: int) -> NDArray[np.float64]:
     Returns
     -------
     (size, n) array
-        Each row adds up to 1 and each column to size / n. It cannot be written to.
+        Each row adds up to 1 and each column to size / n; the identity if the number stays. It cannot be
+        written to.
 
     Examples
     --------
@@ -40,9 +41,12 @@ def axis_weights(n: int, size: int) -> NDArray[np.float64]:
            [0.5       , 0.5       ],
            [0.02083333, 0.97916667]])
     """
-    edges = np.linspace(0, n, size + 1)
-    areas = np.stack([_area_below(edges - 0.5 - i, i == 0, i == n - 1) for i in range(n)], axis=1)
-    weights = np.diff(areas, axis=0) * (size / n)
+    if n == size:
+        weights = np.eye(n)  # the mean of the line over a cell would blur the map for nothing
+    else:
+        edges = np.linspace(0, n, size + 1)
+        areas = np.stack([_area_below(edges - 0.5 - i, i == 0, i == n - 1) for i in range(n)], axis=1)
+        weights = np.diff(areas, axis=0) * (size / n)
     weights.flags.writeable = False
     return weights
 
