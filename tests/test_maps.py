@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import gad_core as gad
 from gad_core.errors import InputError
 from gad_core.explain.maps import level_relevance
-from gad_core.explain.resample import axis_weights, checked_size, resample
+from gad_core.explain.resample import axis_weights, checked_size, resample, resampled_sum
 
 WIDTHS = {2: 3, 5: 6}
 SHAPES = {2: (7, 5), 5: (3, 2)}
@@ -142,6 +142,13 @@ def test_resampling_is_the_mean_of_the_broken_line_over_each_pixel():
     line = np.interp(positions, np.arange(7), values)  # level beyond the outer centres
     expected = line.reshape(11, -1).mean(axis=1)
     np.testing.assert_allclose(resample(values[None], (1, 11))[0], expected, atol=1e-6)
+
+
+def test_maps_of_several_resolutions_are_added():
+    rng = np.random.default_rng(0)
+    maps = [rng.normal(size=(2, *shape)) for shape in ((3, 5), (7, 4), (11, 6), (40, 40))]
+    expected = sum(resample(each, (11, 6)) for each in maps)
+    np.testing.assert_allclose(resampled_sum(maps, (11, 6)), expected, atol=1e-12)
 
 
 def test_resampling_to_the_same_size_changes_nothing_but_the_type():

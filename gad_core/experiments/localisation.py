@@ -28,7 +28,6 @@ from gad_core.explain.maps import level_relevance
 from gad_core.explain.masks import split_masks
 from gad_core.explain.pixel_score import PixelScore, network_inputs
 from gad_core.features import FeatureExtractor
-from gad_core.images import load_image
 from gad_core.levels import Combine
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ ATTRIBUTIONS: Mapping[str, Attribution] = {
     ),
     "occlusion": _occluded,
 }
-"""Maps of a batch of inputs; the baseline of each is the median of the normal training images."""
+"""Maps of a batch of inputs; their baseline is the training image with the smallest distance."""
 
 
 def localisation_rows(
@@ -116,10 +115,12 @@ def localisation_rows(
         combine: GaussianDetector(extractor.level_widths, combine, threshold="chi2").fit(X)
         for combine in dict.fromkeys(chosen)
     }
+    # A mean or median of images is no normal image: its blur is an anomaly itself.
+    baselines = {c: data.train.paths[int(d.mahalanobis(X).argmin())] for c, d in detectors.items()}
     paths = [data.test.paths[i] for i in masks]
     rows = []
     for method in methods:
-        for combine, maps in _maps(method, detectors, extractor, paths, data.train.paths, seed, tick):
+        for combine, maps in _maps(method, detectors, extractor, paths, baselines, seed, tick):
             rows.append(
                 {
                     "category": data.category,
@@ -148,24 +149,18 @@ def _maps(
     detectors: Mapping[Combine, GaussianDetector],
     extractor: FeatureExtractor,
     paths: Sequence[Any],
-    training: Sequence[Any],
+    baselines: Mapping[Combine, Any],
     seed: int,
     tick: Callable[[int], object],
 ) -> Iterable[tuple[Combine, NDArray[np.float32]]]:
     """Give the maps (n, s, s) of each predictor, at the resolution of the network's input."""
     if method == EXACT:
         return _exact_maps(detectors, extractor, paths, tick).items()
-    median = _median(np.stack([load_image(path, extractor.input_size) for path in training]))
     scores = ((combine, PixelScore.of(detector, extractor)) for combine, detector in detectors.items())
     return (
-        (combine, _attributed(method, score, extractor, paths, median, seed, tick))
+        (combine, _attributed(method, score, extractor, paths, baselines[combine], seed, tick))
         for combine, score in scores
     )
-
-
-def _median(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pixelwise median, row by row because it is computed in floating point."""
-    return np.stack([np.median(images[:, y], axis=0) for y in range(images.shape[1])]).astype(np.uint8)
 
 
 def _exact_maps(
@@ -193,11 +188,11 @@ def _attributed(
     score: PixelScore,
     extractor: FeatureExtractor,
     paths: Sequence[Any],
-    median: NDArray[np.uint8],
+    baseline: Any,
     seed: int,
     tick: Callable[[int], object],
 ) -> NDArray[np.float32]:
-    normal, rng, found = network_inputs(extractor, median), np.random.default_rng(seed), []
+    normal, rng, found = network_inputs(extractor, baseline), np.random.default_rng(seed), []
     for start in range(0, len(paths), score.batch_size):
         inputs = network_inputs(extractor, paths[start : start + score.batch_size])
         found.append(ATTRIBUTIONS[method](score, inputs, normal, rng))

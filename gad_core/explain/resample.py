@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,7 +31,8 @@ def axis_weights(n: int, size: int) -> NDArray[np.float64]:
     Returns
     -------
     (size, n) array
-        Each row adds up to 1 and each column to size / n. It cannot be written to.
+        Each row adds up to 1 and each column to size / n; the identity if the number stays. It cannot be
+        written to.
 
     Examples
     --------
@@ -39,9 +41,12 @@ def axis_weights(n: int, size: int) -> NDArray[np.float64]:
            [0.5       , 0.5       ],
            [0.02083333, 0.97916667]])
     """
-    edges = np.linspace(0, n, size + 1)
-    areas = np.stack([_area_below(edges - 0.5 - i, i == 0, i == n - 1) for i in range(n)], axis=1)
-    weights = np.diff(areas, axis=0) * (size / n)
+    if n == size:
+        weights = np.eye(n)  # the mean of the line over a cell would blur the map for nothing
+    else:
+        edges = np.linspace(0, n, size + 1)
+        areas = np.stack([_area_below(edges - 0.5 - i, i == 0, i == n - 1) for i in range(n)], axis=1)
+        weights = np.diff(areas, axis=0) * (size / n)
     weights.flags.writeable = False
     return weights
 
@@ -72,14 +77,37 @@ def resample(maps: ArrayLike, size: tuple[int, int]) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> resample([[0.0, 4.0]], (1, 4)).round(3)
-    array([[0. , 1. , 3. , 4. ]])
+    >>> resample([[0.0, 4.0]], (1, 4)).round(3).tolist()
+    [[0.0, 1.0, 3.0, 4.0]]
     """
     maps = np.asarray(maps, dtype=np.float64)
     (h, w), (height, width) = maps.shape[-2:], checked_size(size)
     if (h, w) == (height, width):
         return maps
     return axis_weights(h, height) @ maps @ axis_weights(w, width).T
+
+
+def resampled_sum(maps: Sequence[NDArray], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Bring maps of several resolutions to one and add them up.
+
+    Parameters
+    ----------
+    maps : sequence of (..., h, w) arrays
+        At least one; h and w may differ, the other axes must not.
+    size : (int, int)
+        Height and width of the result.
+
+    Returns
+    -------
+    (..., H, W) array
+        The sum of what `resample` gives for each, found without these.
+    """
+    height, width = checked_size(size)
+    down = [axis_weights(each.shape[-2], height) @ each for each in maps]
+    across = [axis_weights(each.shape[-1], width) for each in maps]
+    # Side by side they are one matrix product, whose inner axis runs over all maps.
+    found: NDArray[np.float64] = np.concatenate(down, axis=-1) @ np.concatenate(across, axis=-1).T
+    return found
 
 
 def checked_size(size: object) -> tuple[int, int]:
