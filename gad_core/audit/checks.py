@@ -218,9 +218,13 @@ def check_background(subject: Subject, centre: float | None = None) -> tuple[NDA
 def fills(training: Sequence[NDArray[np.uint8]]) -> dict[str, Fill]:
     """Ways to get the normal pixels for a repair, by name."""
     median = median_image(training)
+
+    def median_everywhere(_image: NDArray[np.uint8], _mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        return median
+
     return {
         "nearest image": nearest_of(training),
-        "median image": lambda image, mask: median,  # noqa: ARG005
+        "median image": median_everywhere,
         "surroundings": surroundings,
     }
 
