@@ -91,6 +91,19 @@ def test_every_chapter_has_the_full_jupytext_header():
         assert header["kernelspec"]["name"] == "python3", path
 
 
+def test_every_work_of_the_bibliography_is_cited_and_every_citation_is_in_it():
+    works = re.findall(r"^@\w+\{(\w+),", (BOOK / "references.bib").read_text("utf-8"), re.MULTILINE)
+    text = "".join(page.read_text("utf-8") for page in BOOK.glob("*.md"))
+    cited = {key.strip() for keys in re.findall(r"\{cite:\w+\}`([^`]+)`", text) for key in keys.split(",")}
+    assert len(works) == len(set(works)) > 5
+    assert cited == set(works)
+
+
+def test_figures_are_drawn_by_the_library_and_not_in_chapters():
+    for path in pairing.chapters(BOOK):
+        assert not re.search(r"^(import|from) plotly", path.read_text("utf-8"), re.MULTILINE), path
+
+
 def test_every_notebook_is_in_sync_with_its_chapter():
     assert sorted(path.name for path in pairing.unpaired(BOOK, repository_address(ROOT))) == []
     assert pairing.orphans(BOOK) == []
