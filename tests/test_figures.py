@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from gad_core.experiments.components import component_effects
 from gad_core.experiments.rates import exceedance, threshold_rules
-from gad_core.figures import components, method, rates
+from gad_core.figures import components, method, rates, your_images
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +100,40 @@ def test_guarantee_starts_at_the_smallest_number_of_images():
     figure = rates.guarantee(0.05)
     assert figure.data[0].x[0] == 19
     assert np.all(np.array(figure.data[0].y) < np.array(figure.data[1].y))
+
+
+# --- pictures in the order of their distances -------------------------------------------------------------
+
+
+def test_pictures_stand_in_the_order_of_their_distances_and_frames_are_beyond_the_threshold():
+    images = [np.full((20, 20, 3), 40 * i, dtype=np.uint8) for i in range(6)]
+    distances = np.array([3.0, 9.0, 1.0, 7.0, 5.0, 5.5])
+    figure = your_images.ranked_pictures(images, distances, 5.0, columns=4)
+    places = [(shown.x, -shown.y) for shown in figure.layout.images]
+    assert places == sorted(places, key=lambda place: (place[1], place[0]))  # row by row
+    frame, texts = figure.data
+    assert texts.text == ("1.0", "3.0", "5.0", "5.5 ✕", "7.0 ✕", "9.0 ✕")
+    assert "5.0" in frame.name
+    corners = [(x, y) for x, y in zip(frame.x, frame.y, strict=True) if x is not None]
+    framed = np.reshape(corners, (3, 5, 2)).mean(axis=1)[:, 0].round()
+    assert framed.tolist() == pytest.approx([3, 0, 1], abs=1)
+    assert [len(set(np.round(np.reshape(corners, (3, 5, 2))[i, :, 1], 6))) for i in range(3)] == [2, 2, 2]
+
+
+def test_no_frame_and_no_legend_when_no_picture_is_beyond_the_threshold():
+    images = [np.zeros((20, 20, 3), dtype=np.uint8)] * 2
+    figure = your_images.ranked_pictures(images, np.array([1.0, 2.0]), 2.0)
+    assert figure.data[0].x == ()
+    assert not figure.layout.showlegend
+    assert figure.data[1].text == ("1.0", "2.0")
+
+
+def test_sorted_distances_count_what_a_threshold_finds(features):
+    distances, labels = np.array([4.0, 1.0, 3.0, 2.0]), np.array([1, 0, 0, 1])
+    figure = your_images.sorted_distances(distances, labels, 2.5)
+    good, defect, line = figure.data
+    assert (list(good.x), list(good.y)) == ([1, 3], [1, 3])
+    assert (list(defect.x), list(defect.y)) == ([4, 2], [4, 2])
+    assert (good.name, defect.name) == ("good: 1 of 2 beyond", "defect: 1 of 2 beyond")
+    assert (list(line.y), line.name) == ([2.5, 2.5], "threshold 2.5")
+    assert figure.layout == your_images.sorted_distances(distances, labels, 9.0).layout

@@ -13,10 +13,10 @@ SIDE = 180
 """Pixels of a picture's longer side."""
 
 
-def small_jpeg(image: NDArray[np.uint8]) -> str:
-    """Write an image as a data address of a small JPEG."""
+def small_jpeg(image: NDArray[np.uint8], side: int = SIDE) -> str:
+    """Write an image as a data address of a JPEG whose longer side has so many pixels."""
     picture, buffer = Image.fromarray(image), io.BytesIO()
-    scale = SIDE / max(picture.size)
+    scale = side / max(picture.size)
     size = (round(picture.width * scale), round(picture.height * scale))
     picture.resize(size, Image.Resampling.LANCZOS).save(buffer, format="JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
