@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
 from gad_core.cache import FeatureCache, entry_key, image_digest
 from gad_core.errors import InputError
 from gad_core.images import Source, decode_image, read_bytes, read_image, resize_bilinear
+from gad_core.stages import StageTimes, staged
+from gad_core.threads import thread_count
 
 Batch = tuple[Sequence[int], NDArray[np.uint8], list[str]]
 """Positions of b images among the sources, the (b, s, s, 3) images, and the digests of their content."""
@@ -81,7 +82,7 @@ def cached_rows(
         content = source if isinstance(source, np.ndarray) else read_bytes(_path(source, position))
         return cache.get(entry_key(image_digest(content), recipe), width)
 
-    with ThreadPoolExecutor(joblib.cpu_count(), thread_name_prefix="hash") as pool:
+    with ThreadPoolExecutor(thread_count(), thread_name_prefix="hash") as pool:
         try:
             yield from pool.map(look_up, range(len(sources)))
         finally:
@@ -95,7 +96,12 @@ def _path(source: object, position: int) -> str | os.PathLike[str]:
 
 
 def decoded_batches(
-    sources: Sequence[Source], batches: Iterable[Sequence[int]], size: int, *, with_digests: bool
+    sources: Sequence[Source],
+    batches: Iterable[Sequence[int]],
+    size: int,
+    *,
+    with_digests: bool,
+    times: StageTimes | None = None,
 ) -> Iterator[Batch]:
     """Decode and resize images, keeping one batch ahead.
 
@@ -112,6 +118,8 @@ def decoded_batches(
         Side of the resized images in pixels.
     with_digests : bool
         Whether to hash the content; it is that of the very bytes that were decoded.
+    times : StageTimes or None
+        Clocks of the stages.
 
     Yields
     ------
@@ -123,12 +131,12 @@ def decoded_batches(
     InputError
         For the first image of a batch that cannot be read; it names the image.
     """
-    with ThreadPoolExecutor(joblib.cpu_count(), thread_name_prefix="decode") as pool:
+    with ThreadPoolExecutor(thread_count(), thread_name_prefix="decode") as pool:
 
         def submit(where: Sequence[int]) -> tuple[Sequence[int], NDArray[np.uint8], list[Future[str]]]:
             images = np.empty((len(where), size, size, 3), dtype=np.uint8)
             futures = [
-                pool.submit(_decode_into, image, sources[i], i, with_digests)
+                pool.submit(_decode_into, image, sources[i], i, with_digests, times)
                 for image, i in zip(images, where, strict=True)
             ]
             return where, images, futures
@@ -146,16 +154,24 @@ def decoded_batches(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _decode_into(target: NDArray[np.uint8], source: Source, position: int, with_digest: bool) -> str:
-    if isinstance(source, np.ndarray):
-        try:
-            image = read_image(source)
-        except InputError as error:
-            raise InputError(f"{source_name(source, position)}: {error}") from error
-        digest = image_digest(source) if with_digest else ""
-    else:
-        data = read_bytes(_path(source, position))
-        image = decode_image(data, os.fspath(source))
-        digest = image_digest(data) if with_digest else ""
-    target[...] = resize_bilinear(image, target.shape[0])
+def _decode_into(
+    target: NDArray[np.uint8], source: Source, position: int, with_digest: bool, times: StageTimes | None
+) -> str:
+    content: bytes | NDArray
+    with staged(times, "read and hash"):
+        content = source if isinstance(source, np.ndarray) else read_bytes(_path(source, position))
+        digest = image_digest(content) if with_digest else ""
+    with staged(times, "decode"):
+        image = _decoded(content, source_name(source, position))
+    with staged(times, "resize"):
+        target[...] = resize_bilinear(image, target.shape[0])
     return digest
+
+
+def _decoded(content: bytes | NDArray, name: str) -> NDArray[np.uint8]:
+    if isinstance(content, bytes):
+        return decode_image(content, name)
+    try:
+        return read_image(content)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error

@@ -5,6 +5,8 @@ A level's features are the global average of its map (method: Protocol).
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import importlib.metadata
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,24 +22,29 @@ from tqdm import tqdm
 from gad_core import __version__
 from gad_core.backbones import Backbone, Levels, get_backbone
 from gad_core.cache import FeatureCache, entry_key
-from gad_core.decoding import as_sources, cached_rows, decoded_batches, source_name
+from gad_core.calibration import Calibration, calibrate
+from gad_core.converted import kept_model
+from gad_core.decoding import as_sources, cached_rows, decoded_batches
 from gad_core.errors import InputError
+from gad_core.execution import Execution, Precision, Runtime, choose_execution
+from gad_core.extraction import StartFeatures, computed_rows
 from gad_core.fingerprint import calibration_sha256, fitted_weights, require_same_features
 from gad_core.images import RESIZE_RULE, Source
 from gad_core.runtime import (
-    Calibration,
-    calibrate,
     choose_device,
     computing,
     load_network,
     normalised,
-    pooled,
+    torch_features,
     whole_number,
 )
+from gad_core.stages import StageTimes, staged
 from gad_core.weights import NAMED, Weights, WeightsFile, named_weights, resolve_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from gad_core.openvino_runtime import CompiledNetwork
 
 T = TypeVar("T")
 
@@ -67,6 +74,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         Side of the network's input in pixels; None for the network's own.
     device : str
         ``"auto"`` (CUDA, else MPS, else the CPU) or a name that torch knows.
+    runtime : {"auto", "torch", "openvino"}
+        What runs the network. ``"auto"`` is OpenVINO on CPUs if it is installed (``gad-core[fast]``), where
+        it is about twice as fast, and torch for GPUs and random weights.
+    precision : {"auto", "fp32", "tf32", "bf16"}
+        Numbers that the network computes with; ``"auto"`` is float32. The others are faster on some machines,
+        and give other features: see `gad_core.execution.choose_execution`.
     batch_size : int
         Images in one pass of the network.
     cache : {None, "auto"} or path-like
@@ -84,7 +97,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Features of one image can differ in the last digits of float32 with batch size and device.
+    Features of one image can differ in the last digits of float32 with runtime and device, and in torch with
+    the batch size. Maps and gradients are always float32.
 
     Examples
     --------
@@ -95,8 +109,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     (1, 192)
     """
 
-    # No parameters, so not set in the constructor: the loaded network and the hashed file, with their keys.
+    # No parameters, so not set in the constructor: the loaded network, the compiled ones and the hashed file,
+    # with their keys; and the clocks while a block is profiled.
     _network: tuple[object, Any] | None = None
+    _compiled: tuple[object, dict[bool, Any]] | None = None
+    _times: StageTimes | None = None
     _file: tuple[object, WeightsFile] | None = None
 
     def __init__(
@@ -107,6 +124,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         *,
         size: int | None = None,
         device: str = "auto",
+        runtime: Runtime = "auto",
+        precision: Precision = "auto",
         batch_size: int = 8,
         cache: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
@@ -117,6 +136,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         self.levels = levels
         self.size = size
         self.device = device
+        self.runtime = runtime
+        self.precision = precision
         self.batch_size = batch_size
         self.cache = cache
         self.progress = progress
@@ -142,7 +163,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         weights : {"imagenet", "embedded", "random"}, path-like or None
             As in the constructor, but None takes those of the fingerprint: the same file, if it is there.
         **options
-            ``device``, ``batch_size``, ``cache`` and ``progress``.
+            ``device``, ``runtime``, ``batch_size``, ``cache`` and ``progress``.
 
         Returns
         -------
@@ -160,6 +181,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             tuple(fingerprint["levels"]),
             size=fingerprint["size"],
             seed=fingerprint["seed"] or 0,
+            precision=fingerprint.get("precision", "fp32"),
             **options,
         ).set_calibration(calibration or None)
         require_same_features(fingerprint, extractor.fingerprint())
@@ -302,11 +324,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             What `reduce` returns for each batch.
         """
         sources, levels = as_sources(X), tuple(self.level_widths)
-        device, network = self.load_network()
+        device, start = self._start_maps()
         batches = self._batches(range(len(sources)))
         for _, images, _ in decoded_batches(sources, batches, self.input_size, with_digests=False):
             with computing(device):
-                maps = network(normalised(images, device))
+                maps = start(images)
                 found = reduce({level: maps[level - 1] for level in levels})
             yield found
 
@@ -327,6 +349,21 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             self._network = (key, load_network(*choice, calibration, device))
         return device, self._network[1]
 
+    @contextlib.contextmanager
+    def profiled(self) -> Iterator[StageTimes]:
+        """Measure where the time goes in `transform`, inside the block.
+
+        Yields
+        ------
+        StageTimes
+            Clocks of reading and hashing, decoding, resizing, the network and pooling.
+        """
+        self._times, self._compiled = StageTimes(), None
+        try:
+            yield self._times
+        finally:
+            self._times = self._compiled = None
+
     def fingerprint(self) -> dict[str, Any]:
         """Describe all that decides the features, as JSON can write it; for saved models.
 
@@ -334,7 +371,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         -------
         dict
             Backbone, weights and their sha256, levels, size, resize rule, seed and calibration of random
-            weights, version of gad_core. `require_same_features` compares two of them.
+            weights, runtime and precision, version of gad_core. `require_same_features` compares two of them.
         """
         file, calibration = self._weights_file(), self._calibration()
         weights = named_weights(self.weights, get_backbone(self.backbone))
@@ -347,12 +384,14 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             "resize": RESIZE_RULE,
             "seed": self.seed if file is None else None,
             "calibration_sha256": calibration_sha256(calibration),
+            **dataclasses.asdict(self.execution()),
             "gad_core": __version__,
         }
 
     def __getstate__(self) -> dict[str, Any]:
         # The network is large, and loaded again when needed.
-        return {name: value for name, value in super().__getstate__().items() if name != "_network"}
+        left_out = ("_network", "_compiled", "_times")
+        return {name: value for name, value in super().__getstate__().items() if name not in left_out}
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -375,6 +414,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
                 f"{self.backbone} with random weights must be calibrated first: call fit with training images"
             )
         return self.calibration_
+
+    def execution(self) -> Execution:
+        """Decide what runs the network: see `gad_core.execution.choose_execution`."""
+        random = self.weights == "random"
+        return choose_execution(self.device, self.runtime, self.precision, random_weights=random)
 
     def _weights_file(self) -> WeightsFile | None:
         key = (self.backbone, self.weights if self.weights is None else str(self.weights))
@@ -430,18 +474,53 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         self, sources: Sequence[Source], positions: Sequence[int], *, with_digests: bool
     ) -> Iterator[tuple[int, NDArray[np.float32], str]]:
         """Decode images and run the network on them: position, all levels' features, digest of each."""
-        device, network = self.load_network()
-        batches = self._batches(positions)
-        for where, images, digests in decoded_batches(
-            sources, batches, self.input_size, with_digests=with_digests
-        ):
-            with computing(device):
-                features = pooled(network(normalised(images, device)))
-            for i, row, digest in zip(where, features, digests, strict=True):
-                if not np.isfinite(row).all():
-                    name = source_name(sources[i], i)
-                    raise InputError(f"{name} gives features that are not finite; check the weights")
-                yield i, row, digest
+        start, batches = self._start_features(), self._batches(positions)
+        yield from computed_rows(
+            sources, batches, self.input_size, start, with_digests=with_digests, times=self._times
+        )
+
+    def _start_features(self) -> StartFeatures:
+        execution = self.execution()
+        if execution.runtime == "torch":
+            with staged(self._times, "loading"):
+                device, network = self.load_network()
+            return torch_features(network, device, execution.precision, self._times)
+        with staged(self._times, "loading"):
+            compiled = self._compile(with_maps=False)
+
+        def start(images: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+            wait = compiled.start(images)
+            return lambda: wait()[0]
+
+        return start
+
+    def _start_maps(self) -> tuple[Any, Callable[[NDArray[np.uint8]], list[Tensor]]]:
+        """Give a device, and the function that computes the maps of a batch on it."""
+        import torch
+
+        if self.execution().runtime == "torch":
+            device, network = self.load_network()
+            return device, lambda images: network(normalised(images, device))
+        compiled = self._compile(with_maps=True)
+        return torch.device("cpu"), lambda images: [torch.from_numpy(m) for m in compiled.start(images)()]
+
+    def _compile(self, *, with_maps: bool) -> CompiledNetwork:
+        from gad_core.openvino_runtime import CompiledNetwork, convert
+
+        def converted() -> Any:
+            network = load_network(*self._network_choice(), self._calibration(), choose_device("cpu"))
+            return convert(network, self.input_size, with_maps=with_maps)
+
+        file, cache, recipe = self._weights_file(), self.open_cache(), self._recipe()
+        recipe = {**recipe, "weights_sha256": None if file is None else file.sha256}
+        if self._compiled is None or self._compiled[0] != recipe:
+            self._compiled = (recipe, {})
+        if with_maps not in self._compiled[1]:
+            folder = None if cache is None else cache.folder / "networks"
+            model = kept_model(folder, {**recipe, "with_maps": with_maps}, converted)
+            precision = "fp32" if with_maps else self.execution().precision
+            self._compiled[1][with_maps] = CompiledNetwork(model, precision, self._times)
+        return self._compiled[1][with_maps]
 
     def _batches(self, positions: Sequence[int]) -> list[Sequence[int]]:
         b = whole_number(self.batch_size, "batch_size", 1)

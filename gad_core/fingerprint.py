@@ -20,7 +20,10 @@ _REMEDIES = {
     "weights_sha256": "give the same file with --weights, or fit the model again",
     "seed": "use the same seed, or weights from a file",
     "calibration_sha256": "restore the calibration that was saved with the model",
+    "precision": "use the same precision (--precision), or fit the model again",
 }
+_BEFORE = {"precision": "fp32"}
+"""What holds for models that were saved before the fingerprint named it."""
 
 
 def calibration_sha256(calibration: Mapping[str, np.ndarray] | None) -> str | None:
@@ -49,7 +52,8 @@ def calibration_sha256(calibration: Mapping[str, np.ndarray] | None) -> str | No
 def require_same_features(fitted: Mapping[str, Any], present: Mapping[str, Any]) -> None:
     """Raise InputError unless two fingerprints describe the same features.
 
-    The names of weights files and the versions of gad_core may differ.
+    The names of weights files and the versions of gad_core may differ, and so may the runtime, whose features
+    are equal but for the last digits of float32.
 
     Parameters
     ----------
@@ -71,7 +75,7 @@ def require_same_features(fitted: Mapping[str, Any], present: Mapping[str, Any])
     gad_core.errors.InputError: the model was fitted with size 380, this is 224: use the same input size
     """
     for key, remedy in _REMEDIES.items():
-        was, given = fitted.get(key), present.get(key)
+        was, given = fitted.get(key, _BEFORE.get(key)), present.get(key, _BEFORE.get(key))
         if was != given:
             thing = key.replace("_", " ")
             raise InputError(

@@ -1,4 +1,4 @@
-"""Run a network: device, threads and precision, normalised input, calibration of random weights.
+"""Run a network in torch: device, threads and precision, normalised input, pooling.
 
 All functions import torch when called, so that the module can be imported without it.
 """
@@ -6,25 +6,24 @@ All functions import torch when called, so that the module can be imported witho
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
 from gad_core.backbones import Backbone, build
-from gad_core.checkpoint import batch_norms, load_weights
+from gad_core.calibration import Calibration, apply_calibration
+from gad_core.checkpoint import load_weights
 from gad_core.errors import InputError
 from gad_core.images import MEAN, STD
+from gad_core.stages import StageTimes, staged
+from gad_core.threads import thread_count
 from gad_core.weights import WeightsFile
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
-
-Calibration = Mapping[str, NDArray[np.float32]]
-"""Running statistics of batch norms, by torchvision's names of the buffers."""
 
 
 def choose_device(device: str) -> torch.device:
@@ -61,11 +60,12 @@ def choose_device(device: str) -> torch.device:
 
 
 @contextlib.contextmanager
-def computing(device: torch.device, *, gradients: bool = False) -> Iterator[None]:
-    """Compute in full float32 precision and on all allowed cores, inside the block only.
+def computing(device: torch.device, *, gradients: bool = False, precision: str = "fp32") -> Iterator[None]:
+    """Compute in a given precision and on all allowed cores, inside the block only.
 
-    The number of cores is what affinity and container limits allow, not what the machine has. Lower precision
-    for float32 (TF32, bfloat16, autocast) is off, because small features in it would depend on the device.
+    The number of cores is what affinity and container limits allow, not what the machine has. Unless it is
+    asked for, lower precision for float32 (TF32, bfloat16, autocast) is off, because small features in it
+    would depend on the device.
 
     Parameters
     ----------
@@ -73,13 +73,16 @@ def computing(device: torch.device, *, gradients: bool = False) -> Iterator[None
         Where the block computes.
     gradients : bool
         Whether autograd records; without it memory is not spent on that.
+    precision : {"fp32", "tf32", "bf16"}
+        "tf32" is for products and convolutions on CUDA, "bf16" for those of autocast.
     """
     import torch
 
     threads = torch.get_num_threads()
     recording = torch.enable_grad() if gradients else torch.inference_mode()
-    with _full_precision(), recording, torch.autocast(device.type, enabled=False):
-        torch.set_num_threads(joblib.cpu_count())
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    with _float32_precision(precision), recording, autocast:
+        torch.set_num_threads(thread_count())
         try:
             yield
         finally:
@@ -87,22 +90,26 @@ def computing(device: torch.device, *, gradients: bool = False) -> Iterator[None
 
 
 @contextlib.contextmanager
-def _full_precision() -> Iterator[None]:
+def _float32_precision(precision: str) -> Iterator[None]:
+    """Switch TensorFloat-32 on, or all lower precision for float32 off."""
     from torch import backends
 
     switches: list[tuple[Any, str, Any]]
     if hasattr(backends.cudnn, "conv"):
         known: Any = backends  # torch's type hints lack some of these
-        operators = (known.cudnn.conv, known.cuda.matmul, known.mkldnn.conv, known.mkldnn.matmul)
-        switches = [(operator, "fp32_precision", "ieee") for operator in operators]
+        on_cuda, on_cpu = (known.cudnn.conv, known.cuda.matmul), (known.mkldnn.conv, known.mkldnn.matmul)
+        wanted = "tf32" if precision == "tf32" else "ieee"
+        switches = [(operator, "fp32_precision", wanted) for operator in on_cuda]
+        switches += [(operator, "fp32_precision", "ieee") for operator in on_cpu]
     else:  # torch before 2.9
-        switches = [(backends.cudnn, "allow_tf32", False), (backends.cuda.matmul, "allow_tf32", False)]
+        wide = precision == "tf32"
+        switches = [(backends.cudnn, "allow_tf32", wide), (backends.cuda.matmul, "allow_tf32", wide)]
     before = [getattr(owner, name) for owner, name, _ in switches]
     # Those already at full precision stay untouched: writing one makes an inherited setting explicit.
     changed = [
         (switch, old)
         for switch, old in zip(switches, before, strict=True)
-        if old not in ("none", "ieee", False)
+        if old != switch[2] and not (switch[2] == "ieee" and old == "none")
     ]
     try:
         for (owner, name, value), _ in changed:
@@ -201,69 +208,35 @@ def pooled(maps: Iterable[Tensor]) -> NDArray[np.float32]:
     """
     import torch
 
-    return torch.cat([m.mean(dim=(2, 3)) for m in maps], dim=1).cpu().numpy()
+    return torch.cat([m.float().mean(dim=(2, 3)) for m in maps], dim=1).cpu().numpy()
 
 
-def calibrate(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, NDArray[np.float32]]:
-    """Find the statistics that the batch norms of a random network meet on given images.
-
-    With torch's initial statistics (mean 0, variance 1) the features of a deep random network underflow.
+def torch_features(
+    network: nn.Module, device: torch.device, precision: str = "fp32", times: StageTimes | None = None
+) -> Callable[[NDArray[np.uint8]], Callable[[], NDArray[np.float32]]]:
+    """Give the function that starts to compute the features of a batch of images.
 
     Parameters
     ----------
-    network : torch.nn.Module
-        Its running statistics are replaced.
-    batches : iterable of (b, 3, s, s) torch.Tensor
-        Normalised images; the statistics are the plain average over the batches.
+    network, device
+        From `load_network`.
+    precision : {"fp32", "tf32", "bf16"}
+        As in `computing`.
+    times : StageTimes or None
+        Clocks of the stages. A GPU has done its part when the averages are there, so it is timed with them.
 
     Returns
     -------
-    dict of str to float32 array
-        The running means and variances by their names.
+    callable
+        Takes (b, s, s, 3) uint8 images; gives a function that waits for the (b, sum of c) features.
     """
-    norms = batch_norms(network)
-    for norm in norms.values():
-        norm.reset_running_stats()
-        norm.momentum = None  # torch's way to ask for the cumulative average
-        norm.train()
-    try:
-        for batch in batches:
-            network(batch)
-    except ValueError as error:
-        raise InputError(
-            f"batch norm cannot be calibrated on these images ({error}); give more or larger ones"
-        ) from error
-    network.eval()
-    return {
-        f"{name}.{buffer}": getattr(norm, buffer).cpu().numpy().copy()
-        for name, norm in norms.items()
-        for buffer in ("running_mean", "running_var")
-    }
 
+    def start(images: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        with computing(device, precision=precision):
+            with staged(times, "network"):
+                maps = network(normalised(images, device))
+            with staged(times, "pooling"):
+                features = pooled(maps)
+        return lambda: features
 
-def apply_calibration(network: nn.Module, calibration: Calibration) -> None:
-    """Give a network the running statistics that `calibrate` found.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Its running statistics are replaced.
-    calibration : mapping of str to float32 array
-        Statistics of at least the batch norms that it has.
-
-    Raises
-    ------
-    InputError
-        If one is missing or of another length.
-    """
-    import torch
-
-    for name, norm in batch_norms(network).items():
-        for buffer in ("running_mean", "running_var"):
-            values, target = calibration.get(f"{name}.{buffer}"), getattr(norm, buffer)
-            if values is None or np.shape(values) != tuple(target.shape):
-                raise InputError(
-                    f"the calibration has no fitting {name}.{buffer}: it belongs to another network or fewer "
-                    "levels; call fit with training images again"
-                )
-            target.copy_(torch.from_numpy(np.array(values, dtype=np.float32)))
+    return start

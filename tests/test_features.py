@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import gad_core
-from gad_core import GaussianDetector, features
+from gad_core import GaussianDetector, features, runtime
 from gad_core.backbones import build, get_backbone
 from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
@@ -54,13 +54,13 @@ def resnet(**options):
 def forwards(monkeypatch):
     """How many images went through the network, batch by batch."""
     counts = []
-    real = features.pooled
+    real = runtime.pooled
 
     def pooled(maps):
         counts.append(len(maps[0]))
         return real(maps)
 
-    monkeypatch.setattr(features, "pooled", pooled)
+    monkeypatch.setattr(runtime, "pooled", pooled)
     return counts
 
 
@@ -161,7 +161,7 @@ def test_what_was_computed_before_an_error_or_interrupt_is_kept(tmp_path, paths,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(features, "pooled", interrupt)
+        patch.setattr(runtime, "pooled", interrupt)
         with pytest.raises(KeyboardInterrupt):
             extractor.transform(paths)
     extractor.transform(paths)

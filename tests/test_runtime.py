@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from gad_core.calibration import apply_calibration, calibrate
 from gad_core.errors import InputError
 from gad_core.images import MEAN, STD
 from gad_core.runtime import (
-    apply_calibration,
-    calibrate,
     choose_device,
     computing,
     normalised,

@@ -23,6 +23,8 @@ def make_extractor(args: argparse.Namespace) -> FeatureExtractor:
         weights=args.weights,
         levels=parse_levels(args.levels) if args.levels else None,
         device=args.device,
+        runtime=args.runtime,
+        precision=args.precision,
         batch_size=args.batch_size,
         cache=args.cache,
         progress=not args.quiet,

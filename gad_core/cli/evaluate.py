@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import time
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from gad_core.cli.common import (
     require_writable,
     selected_datasets,
 )
+from gad_core.cli.profile import print_profile, profile_summary
 from gad_core.components import format_reduce, parse_reduce
 from gad_core.datasets.layout import MVTecDataset
 from gad_core.errors import InputError
@@ -22,6 +25,7 @@ from gad_core.evaluation import evaluate_distances, evaluation_row, sem, setting
 from gad_core.features import FeatureExtractor
 from gad_core.levels import checked_combine
 from gad_core.outputs import write_json
+from gad_core.stages import StageTimes, staged
 
 FPR = 0.05
 """False-positive rate at which the table gives the true-positive rate."""
@@ -37,13 +41,23 @@ def run(args: argparse.Namespace) -> None:
         dict.fromkeys(args.covariance),
     )
     datasets, rows, fingerprints = _datasets(args), [], {}
+    if args.profile:
+        extractor.cache = None
     for data in datasets:
         training_folds(len(data.train), args.folds)  # refuse before any image is read
-    for data in datasets:
-        rows += _evaluate(data, extractor, settings, args.folds)
-        fingerprints[data.category] = extractor.fingerprint()
-    write_json(args.json, {"gad_core": gad_core.__version__, "results": rows, "extractors": fingerprints})
+    start = time.perf_counter()
+    with extractor.profiled() if args.profile else contextlib.nullcontext() as times:
+        for data in datasets:
+            rows += _evaluate(data, extractor, settings, args.folds, times)
+            fingerprints[data.category] = extractor.fingerprint()
+    found: dict[str, Any] = {"gad_core": gad_core.__version__, "results": rows, "extractors": fingerprints}
+    if times is not None:
+        images = sum(len(data.train) + len(data.test) for data in datasets)
+        found["profile"] = profile_summary(times, time.perf_counter() - start, images)
+    write_json(args.json, found)
     _print(rows)
+    if times is not None:
+        print_profile(found["profile"])
 
 
 def _datasets(args: argparse.Namespace) -> list[MVTecDataset]:
@@ -60,13 +74,16 @@ def _datasets(args: argparse.Namespace) -> list[MVTecDataset]:
 
 
 def _evaluate(
-    data: MVTecDataset, extractor: FeatureExtractor, settings: list, folds: int
+    data: MVTecDataset,
+    extractor: FeatureExtractor,
+    settings: list,
+    folds: int,
+    times: StageTimes | None,
 ) -> list[dict[str, Any]]:
     train = extractor.fit(data.train.paths).transform(data.train.paths)
     test = extractor.transform(data.test.paths)
-    rows = []
-    for setting, distances in evaluate_distances(train, test, extractor.level_widths, settings, folds):
-        rows.append(
+    with staged(times, "statistics"):
+        return [
             {
                 "category": data.category,
                 "combine": str(setting.combine),
@@ -75,8 +92,8 @@ def _evaluate(
                 "folds": folds,
                 **evaluation_row(data.test.labels, distances, np.random.default_rng(0), [FPR]),
             }
-        )
-    return rows
+            for setting, distances in evaluate_distances(train, test, extractor.level_widths, settings, folds)
+        ]
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

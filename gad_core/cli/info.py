@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> None:
     require_writable(args.json)
     facts = collect()
     write_json(args.json, facts)
-    for key in ("gad_core", "python", "data", "cache", "device", "threads"):
+    for key in ("gad_core", "python", "data", "cache", "device", "runtime", "threads"):
         print(f"{key:12} {facts[key]}")
     for name, version in facts["packages"].items():
         print(f"{name:12} {version}")
@@ -47,6 +47,7 @@ def collect() -> dict[str, Any]:
     """Facts about this installation as plain JSON data."""
     from joblib import cpu_count
 
+    from gad_core.execution import choose_execution
     from gad_core.runtime import choose_device
 
     return {
@@ -56,6 +57,7 @@ def collect() -> dict[str, Any]:
         "data": os.environ.get("GAD_DATA", "not set (environment variable GAD_DATA)"),
         "cache": str(default_cache_folder()),
         "device": str(choose_device("auto")),
+        "runtime": choose_execution("auto").runtime,
         "threads": cpu_count(),
         "backbones": [
             {

@@ -8,9 +8,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 import gad_core
+from gad_core.execution import Precision, Runtime
 
 COVARIANCES = ("ledoit_wolf", "oas", "empirical", "diagonal", "spherical")
 MATCHES = ("channels", "luminance", "brightness")
@@ -91,12 +92,24 @@ def _add_extraction(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--levels", help="such as 1-7 or 3,5,7 (default: all levels of the network)")
     group.add_argument("--seed", type=int, default=0, help="of random weights (default: %(default)s)")
+    group.add_argument(
+        "--precision",
+        default="auto",
+        choices=get_args(Precision),
+        help="numbers of the network (default: fp32, as for all published numbers)",
+    )
     _add_machine(group)
 
 
 def _add_machine(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: %(default)s)"
+    )
+    group.add_argument(
+        "--runtime",
+        default="auto",
+        choices=get_args(Runtime),
+        help="what runs the network (default: OpenVINO on the CPU if it is installed, else torch)",
     )
     group.add_argument(
         "--batch-size", type=int, default=8, metavar="N", help="images at a time (default: %(default)s)"
@@ -130,6 +143,12 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         metavar="S",
     )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the results as JSON")
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="also print where the time went, and compute all features anew, so that there is something to "
+        "measure",
+    )
 
 
 def _add_fit(commands: argparse._SubParsersAction) -> None:
@@ -334,6 +353,7 @@ def _add_reproduce(commands: argparse._SubParsersAction) -> None:
         "are left out otherwise",
     )
     group.add_argument("--seed", type=int, default=0, help="of random weights (default: %(default)s)")
+    parser.set_defaults(precision="auto")  # tables are of float32
     _add_machine(group)
 
 

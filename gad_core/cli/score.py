@@ -119,6 +119,7 @@ def _extractor(detector: GaussianDetector, args: argparse.Namespace) -> FeatureE
         calibration=detector.extractor_["calibration"],
         weights=args.weights,
         device=args.device,
+        runtime=args.runtime,
         batch_size=args.batch_size,
         cache=args.cache,
         progress=not args.quiet,

@@ -1,0 +1,82 @@
+"""Features of many images: decoding, the network and the caller's work overlap, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gad_core.decoding import decoded_batches, source_name
+from gad_core.errors import InputError
+from gad_core.images import Source
+from gad_core.stages import StageTimes
+
+StartFeatures = Callable[[NDArray[np.uint8]], Callable[[], NDArray[np.float32]]]
+"""Starts to compute the features of (b, s, s, 3) images; what it returns waits for them."""
+
+Row = tuple[int, NDArray[np.float32], str]
+"""Position of an image among the sources, its features, and the digest of its content."""
+
+
+def computed_rows(
+    sources: Sequence[Source],
+    batches: Iterable[Sequence[int]],
+    size: int,
+    start: StartFeatures,
+    *,
+    with_digests: bool,
+    times: StageTimes | None = None,
+) -> Iterator[Row]:
+    """Decode images and compute their features.
+
+    While the network computes on one batch, the next is decoded and started, and the one before it is handed
+    over: neither waits for the other.
+
+    Parameters
+    ----------
+    sources, batches, size, with_digests, times
+        As in `gad_core.decoding.decoded_batches`.
+    start : callable
+        Starts the network on a batch.
+
+    Yields
+    ------
+    (int, (p,) float32 array, str)
+        Position, features and digest of each image; digests are empty text if they were not asked for.
+
+    Raises
+    ------
+    InputError
+        For the first image that cannot be read, or whose features are not finite; it names the image. The
+        images of the batches before it are handed over first.
+    """
+    running: tuple[Sequence[int], list[str], Callable[[], NDArray[np.float32]]] | None = None
+    decoded = decoded_batches(sources, batches, size, with_digests=with_digests, times=times)
+    failure: InputError | None = None
+    while True:
+        try:
+            batch = next(decoded, None)
+        except InputError as error:
+            batch, failure = None, error
+        started = None if batch is None else (batch[0], batch[2], start(batch[1]))
+        if running is not None:
+            yield from _finished(sources, *running)
+        if started is None:
+            break
+        running = started
+    if failure is not None:
+        raise failure
+
+
+def _finished(
+    sources: Sequence[Source],
+    where: Sequence[int],
+    digests: Sequence[str],
+    wait: Callable[[], NDArray[np.float32]],
+) -> Iterator[Row]:
+    for i, row, digest in zip(where, wait(), digests, strict=True):
+        if not np.isfinite(row).all():
+            name = source_name(sources[i], i)
+            raise InputError(f"{name} gives features that are not finite; check the weights")
+        yield i, row, digest

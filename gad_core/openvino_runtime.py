@@ -1,0 +1,181 @@
+"""Run a network in OpenVINO: about twice as fast as torch on CPUs, with the same numbers.
+
+Each image is one request, and the requests share the processors. So an image's features do not depend on the
+batch that it came in, nor on the number of processors.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gad_core.images import MEAN, STD
+from gad_core.stages import StageTimes
+from gad_core.threads import thread_count
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MOST_STREAMS = 4
+"""Most images that are computed side by side; each needs memory for its maps."""
+
+TRACED_SIZE = 64
+"""Side in pixels of the image that a network is traced with; the graph holds for every size."""
+
+POOLING = "pooling_of_level"
+"""How the names of the operations begin that average the maps."""
+
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+def supports_bf16() -> bool:
+    """Whether the processor has bfloat16 arithmetic that OpenVINO uses."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def convert(network: nn.Module, size: int, *, with_maps: bool = False) -> Any:
+    """Convert a network to OpenVINO, with normalisation before and pooling behind it.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Gives the list of maps, as from `gad_core.runtime.load_network` for the CPU.
+    size : int
+        Side of the input in pixels.
+    with_maps : bool
+        Whether the outputs are the maps instead of their averages.
+
+    Returns
+    -------
+    openvino.Model
+        Takes (1, size, size, 3) uint8 images; gives the averages side by side, or one map a level.
+    """
+    import openvino
+    import torch
+
+    # torch advises against tracing, but it is the way that OpenVINO's own converter takes.
+    quiet = warnings.catch_warnings(action="ignore", category=FutureWarning)
+    with torch.no_grad(), torch.inference_mode(False), quiet:
+        example = torch.zeros(1, 3, TRACED_SIZE, TRACED_SIZE)
+        traced = torch.jit.trace(network, example, check_trace=False, strict=False)  # it returns a list
+    model = openvino.convert_model(traced, input=[1, 3, size, size])
+    steps = openvino.preprocess.PrePostProcessor(model)
+    steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    steps.input().model().set_layout(openvino.Layout("NCHW"))
+    numbers = steps.input().preprocess().convert_element_type(openvino.Type.f32)
+    numbers.mean([255 * value for value in MEAN]).scale([255 * value for value in STD])
+    model = steps.build()
+    return model if with_maps else _pooled(model)
+
+
+def _pooled(model: Any) -> Any:
+    """Replace the outputs of a model, which are maps, by their averages side by side."""
+    import openvino
+    from openvino import opset13 as operations
+
+    averages = [
+        operations.reduce_mean(result.input_value(0), [2, 3], keep_dims=False, name=f"{POOLING}{i}")
+        for i, result in enumerate(model.get_results())
+    ]
+    return openvino.Model([operations.concat(averages, 1)], model.get_parameters())
+
+
+class CompiledNetwork:
+    """A network compiled for this machine's processors.
+
+    Parameters
+    ----------
+    model : openvino.Model
+        From `convert`.
+    precision : {"fp32", "bf16"}
+        What it computes with.
+    times : StageTimes or None
+        Clocks; with them OpenVINO measures each operation, which makes it slightly slower.
+    """
+
+    def __init__(self, model: Any, precision: str = "fp32", times: StageTimes | None = None) -> None:
+        import openvino
+
+        cores = thread_count()
+        streams = min(cores, MOST_STREAMS)
+        options = {
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "NUM_STREAMS": streams,
+            "INFERENCE_NUM_THREADS": cores,
+            "PERF_COUNT": times is not None,
+        }
+        self.times = times
+        compiled = openvino.Core().compile_model(model, "CPU", options)
+        self._outputs = len(compiled.outputs)
+        # Twice as many requests as streams, so that the next one is there when one is done.
+        self._requests = [_Request(compiled.create_infer_request(), times) for _ in range(2 * streams)]
+        self._next = 0
+
+    def start(self, images: NDArray[np.uint8]) -> Callable[[], list[NDArray[np.float32]]]:
+        """Start to compute on images.
+
+        Parameters
+        ----------
+        images : (b, s, s, 3) uint8 array
+            The images; they may be changed afterwards.
+
+        Returns
+        -------
+        callable
+            Waits and gives each output of the model, (b, ...).
+        """
+        results: list[list[NDArray[np.float32]]] = [[] for _ in images]
+        used = []
+        for image, result in zip(images, results, strict=True):
+            request = self._requests[self._next]
+            self._next = (self._next + 1) % len(self._requests)
+            request.start(image[None], result)
+            used.append(request)
+
+        def wait() -> list[NDArray[np.float32]]:
+            for request, result in zip(used, results, strict=True):
+                if not result:
+                    request.finish()
+            return [np.concatenate([result[i] for result in results]) for i in range(self._outputs)]
+
+        return wait
+
+
+class _Request:
+    """An asynchronous request that hands its outputs over before it is used again."""
+
+    def __init__(self, request: Any, times: StageTimes | None) -> None:
+        self._request = request
+        self._times = times
+        self._result: list[NDArray[np.float32]] | None = None
+        if times is not None:
+            request.set_callback(lambda _: times.end("network"), None)
+
+    def start(self, image: NDArray[np.uint8], result: list[NDArray[np.float32]]) -> None:
+        self.finish()
+        if self._times is not None:
+            self._times.begin("network")
+        self._request.start_async({0: image})  # copies the image
+        self._result = result
+
+    def finish(self) -> None:
+        if self._result is None:
+            return
+        self._request.wait()
+        self._result += [np.array(tensor.data) for tensor in self._request.output_tensors]
+        self._result = None
+        if self._times is not None:
+            _add_work(self._times, self._request.get_profiling_info())
+
+
+def _add_work(times: StageTimes, operations: Sequence[Any]) -> None:
+    """Add the processor time of operations, those that average maps apart."""
+    pooling = sum(o.real_time.total_seconds() for o in operations if o.node_name.startswith(POOLING))
+    times.add_work("pooling", pooling)
+    times.add_work("network", sum(o.real_time.total_seconds() for o in operations) - pooling)
