@@ -33,7 +33,8 @@ def load_weights(network: nn.Module, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     InputError
-        If the file is damaged or foreign, or a tensor that the network needs is missing or of another shape.
+        If the file is damaged or foreign, or a tensor that the network needs is missing, of another shape or
+        not finite.
     """
     path = Path(path)
     expected = network.state_dict()
@@ -122,6 +123,8 @@ def _fitting(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: 
                 f"{shape} of a floating-point type; give weights of this network"
             )
         state[name] = tensor.detach().to(torch.float32)
+        if not state[name].isfinite().all():  # some arithmetic would hide it behind an activation
+            raise InputError(f"{path}: tensor {name} holds values that are not finite; fetch the file again")
     return state
 
 

@@ -115,14 +115,17 @@ def test_cached_features_are_used_and_equal(tmp_path, paths, forwards):
 
 
 def test_whatever_decides_the_features_decides_the_entry(tmp_path, paths, forwards, weights_file):
-    variants = ({}, {"size": 64}, {"seed": 1}, {"levels": [1]}, {"weights": weights_file})
+    on_file = {"weights": weights_file, "runtime": "torch"}
+    variants = ({}, {"size": 64}, {"seed": 1}, {"levels": [1]}, {"precision": "bf16"}, on_file)
     for variant in variants:
         squeeze(cache=tmp_path, **variant).transform(paths[:1])
     squeeze(cache=tmp_path).transform([np.asarray(Image.open(paths[0]))])
     for images in (paths[:6], paths[1:]):  # a calibration decides too
         resnet(cache=tmp_path).fit(images).transform(paths[0])
     assert sum(forwards) == len(variants) + 3
-    assert len(list(tmp_path.rglob("*.npz"))) == len(variants) + 3
+    pytest.importorskip("openvino")
+    squeeze(cache=tmp_path, weights=weights_file, runtime="openvino").transform(paths[:1])
+    assert len(list(tmp_path.rglob("*.npz"))) == len(variants) + 4
 
 
 def test_only_new_and_changed_images_are_computed(tmp_path, paths, forwards):
@@ -276,11 +279,12 @@ def test_bad_images(tmp_path, paths):
                 squeeze(cache=cache).transform(images)
 
 
-def test_features_that_are_not_finite_name_the_image(tmp_path, paths):
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_features_that_are_not_finite_name_the_image(tmp_path, paths, runtime):
     state = build(get_backbone("squeezenet1_1"), 1, seed=0).state_dict()
-    state["features.0.weight"][3] = float("inf")
+    state["features.0.weight"][3] = 3e38
     torch.save(state, tmp_path / "w.pth")
-    extractor = squeeze(weights=tmp_path / "w.pth", levels=1, cache=tmp_path / "cache")
+    extractor = squeeze(weights=tmp_path / "w.pth", levels=1, cache=tmp_path / "cache", runtime=runtime)
     with pytest.raises(InputError, match=rf"{paths[2].name} gives features that are not finite"):
         extractor.transform(paths[2])
     assert not list((tmp_path / "cache").rglob("*.npz"))

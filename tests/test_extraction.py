@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from gad_core.errors import InputError
+from gad_core.extraction import computed_rows
+from gad_core.stages import StageTimes
+
+SIZE = 4
+BATCHES = [[0, 1], [2, 3], [4]]
+
+
+def images(count=5):
+    return [np.full((SIZE, SIZE, 3), 10 * i, dtype=np.uint8) for i in range(count)]
+
+
+class Recorder:
+    """A network whose feature is the first pixel; it notes what happens when."""
+
+    def __init__(self):
+        self.events = []
+
+    def __call__(self, batch):
+        values = batch[:, 0, 0, :1].astype(np.float32)
+        self.events.append(("start", *values[:, 0]))
+
+        def wait():
+            self.events.append(("wait", *values[:, 0]))
+            return values
+
+        return wait
+
+
+def test_rows_come_in_order_with_their_digests():
+    rows = list(computed_rows(images(), BATCHES, SIZE, Recorder(), with_digests=True))
+    assert [i for i, _, _ in rows] == [0, 1, 2, 3, 4]
+    assert [float(row[0]) for _, row, _ in rows] == [0, 10, 20, 30, 40]
+    assert len({digest for _, _, digest in rows}) == 5
+    assert not any(d for _, _, d in computed_rows(images(), BATCHES, SIZE, Recorder(), with_digests=False))
+
+
+def test_the_next_batch_is_started_before_one_is_waited_for():
+    recorder = Recorder()
+    list(computed_rows(images(), BATCHES, SIZE, recorder, with_digests=False))
+    assert [event[:2] for event in recorder.events] == [
+        ("start", 0), ("start", 20), ("wait", 0), ("start", 40), ("wait", 20), ("wait", 40),
+    ]  # fmt: skip
+
+
+def test_batches_before_an_unreadable_image_are_handed_over():
+    sources = [*images(4), np.zeros(3)]
+    rows = computed_rows(sources, BATCHES, SIZE, Recorder(), with_digests=False)
+    assert [next(rows)[0] for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(InputError, match="image array 4"):
+        next(rows)
+
+
+def test_features_that_are_not_finite_name_the_image():
+    def start(batch):
+        features = batch[:, 0, 0, :1].astype(np.float32)
+        features[features == 30] = np.nan
+        return lambda: features
+
+    rows = computed_rows(images(), BATCHES, SIZE, start, with_digests=False)
+    assert [next(rows)[0] for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(InputError, match="image array 3 gives features that are not finite"):
+        next(rows)
+
+
+def test_the_stages_are_timed():
+    times = StageTimes()
+    list(computed_rows(images(), BATCHES, SIZE, Recorder(), with_digests=True, times=times))
+    assert set(times.work) == {"read and hash", "decode", "resize"}

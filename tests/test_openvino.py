@@ -1,0 +1,181 @@
+"""Features by OpenVINO against those by torch; the whole way from image files is in test_features."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("openvino", reason="the package openvino is not installed (extra fast)")
+
+from gad_core import FeatureExtractor, GaussianDetector
+from gad_core.backbones import BACKBONES
+from gad_core.openvino_runtime import CompiledNetwork, convert
+from gad_core.runtime import load_network, torch_features
+from gad_core.stages import StageTimes
+from gad_core.threads import limited_threads
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def images():
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (5, 8, 8, 3))
+    return np.kron(coarse, np.ones((1, 8, 8, 1))).astype(np.uint8)
+
+
+def embedded(**options):
+    return FeatureExtractor("embedded", **{"progress": False, "size": SIZE, **options})
+
+
+# One of each family: their operations differ.
+FAMILIES = ["efficientnet_b0", "resnet18", "squeezenet1_1", "mobilenet_v3_large", "convnext_tiny", "embedded"]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_features_and_maps_agree_with_torch(name, images):
+    backbone, cpu = BACKBONES[name], torch.device("cpu")
+    network = load_network(backbone, len(backbone.widths), None, 0, None, cpu)
+    expected = torch_features(network, cpu)(images)()
+    (found,) = CompiledNetwork(convert(network, SIZE)).start(images)()
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+    maps = CompiledNetwork(convert(network, SIZE, with_maps=True)).start(images)()
+    assert [m.shape[1] for m in maps] == list(backbone.widths)
+    averages = np.concatenate([m.mean(axis=(2, 3)) for m in maps], axis=1)
+    assert np.abs(averages - found).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_every_family_is_there():
+    families = {name.split("_b")[0].rstrip("0123456789") for name in BACKBONES}
+    assert {name.split("_b")[0].rstrip("0123456789") for name in FAMILIES} >= families - {"wide_resnet50_"}
+
+
+def test_features_do_not_depend_on_batch_or_processors(images):
+    expected = embedded(runtime="openvino", batch_size=5).transform(images)
+    for batch_size in (1, 2, 3):
+        found = embedded(runtime="openvino", batch_size=batch_size).transform(images)
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(embedded(runtime="openvino").transform(images[::-1])[::-1], expected)
+    with limited_threads(1):
+        np.testing.assert_array_equal(embedded(runtime="openvino").transform(images), expected)
+
+
+def test_batches_may_overlap(images):
+    """Many more images in flight than requests, waited for late and in another order."""
+    extractor = embedded(runtime="openvino")
+    expected = extractor.transform(images)
+    start = extractor._start_features()
+    waits = [start(images[[i]]) for i in (0, 1, 2, 3, 4) * 4]
+    found = [wait()[0] for wait in reversed(waits)][::-1]
+    np.testing.assert_array_equal(found, np.tile(expected, (4, 1)))
+
+
+def test_an_image_may_change_after_its_start(images):
+    extractor = embedded(runtime="openvino")
+    expected = extractor.transform(images[:1])
+    image = images[:1].copy()
+    wait = extractor._start_features()(image)
+    image[:] = 0
+    np.testing.assert_array_equal(wait(), expected)
+
+
+def test_maps_and_calibration(images):
+    fast = FeatureExtractor(
+        "resnet18", weights="random", levels=[1, 3], size=SIZE, runtime="openvino", progress=False
+    ).fit(images)
+    slow = FeatureExtractor("resnet18", weights="random", levels=[1, 3], size=SIZE, runtime="torch")
+    slow.set_calibration(fast.calibration_)
+    for found, expected in zip(fast.maps(images), slow.maps(images), strict=True):
+        assert found.keys() == expected.keys() == {1, 3}
+        for level in found:
+            np.testing.assert_allclose(found[level], expected[level], atol=1e-4 * expected[level].max())
+    np.testing.assert_allclose(fast.transform(images), slow.transform(images), rtol=1e-3, atol=1e-5)
+
+
+def test_a_model_fitted_by_torch_scores_features_of_openvino(tmp_path, images):
+    rng = np.random.default_rng(1)
+    train = [np.clip(image + rng.integers(-9, 9, image.shape), 0, 255).astype(np.uint8) for image in images]
+    slow = embedded(runtime="torch")
+    detector = GaussianDetector(slow.level_widths, threshold="chi2").fit(slow.transform(train))
+    detector.save(tmp_path / "model", slow)
+    fast = FeatureExtractor.from_fingerprint(slow.fingerprint(), runtime="openvino", progress=False)
+    assert fast.fingerprint()["runtime"] == "openvino"
+    assert slow.fingerprint()["runtime"] == "torch"
+    np.testing.assert_allclose(
+        detector.mahalanobis(fast.transform(images)), detector.mahalanobis(slow.transform(images)), rtol=1e-4
+    )
+
+
+def test_profile_knows_network_and_pooling(images):
+    extractor = embedded(runtime="openvino")
+    plain = extractor.transform(images)
+    with extractor.profiled() as times:
+        np.testing.assert_array_equal(extractor.transform(images), plain)
+    assert set(times.busy) == {"loading", "read and hash", "decode", "resize", "network"}
+    assert 0 < times.work["pooling"] < times.work["network"]
+    with embedded(runtime="torch").profiled() as times:
+        pass
+    assert isinstance(times, StageTimes)
+
+
+SECOND_RUN = """
+import sys, numpy as np
+from gad_core import FeatureExtractor
+cache, images, out = sys.argv[1:]
+extractor = FeatureExtractor("embedded", size=64, cache=cache, runtime="openvino", progress=False)
+np.save(out, extractor.transform(np.load(images)))
+print("torch" in sys.modules)
+"""
+
+
+def test_a_kept_network_needs_no_torch(tmp_path, images):
+    np.save(tmp_path / "images.npy", images)
+    first = embedded(runtime="openvino", cache=tmp_path / "cache").transform(images[:1])
+    arguments = [tmp_path / "cache", tmp_path / "images.npy", tmp_path / "found.npy"]
+    done = subprocess.run(
+        [sys.executable, "-c", SECOND_RUN, *map(str, arguments)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+    np.testing.assert_array_equal(np.load(tmp_path / "found.npy")[:1], first)
+
+
+def kept(folder):
+    return sorted((folder / "networks").iterdir())
+
+
+def test_a_damaged_kept_network_is_converted_again(tmp_path, images):
+    cache = tmp_path / "cache"
+    expected = embedded(runtime="openvino", cache=cache).transform(images[:2])
+    (path,) = kept(cache)
+    content = path.read_bytes()
+    for damaged in (content[:-100], content[:-9] + b"123456789", b"", b"nonsense" * 9):
+        path.write_bytes(damaged)
+        with pytest.warns(RuntimeWarning, match="is damaged"):
+            found = embedded(runtime="openvino", cache=cache).transform(images[2:])
+        assert path.stat().st_size > len(damaged)
+        for entry in cache.rglob("*.npz"):
+            entry.unlink()
+    np.testing.assert_array_equal(found, embedded(runtime="openvino", cache=None).transform(images[2:]))
+    np.testing.assert_array_equal(embedded(runtime="openvino", cache=cache).transform(images[:2]), expected)
+
+
+def test_whatever_decides_the_network_decides_the_kept_one(tmp_path, images):
+    cache = tmp_path / "cache"
+    random = {"weights": "random", "runtime": "openvino", "cache": cache, "levels": 1}
+    squeeze = {"backbone": "squeezenet1_1", "progress": False, "size": SIZE}
+    for variant in ({}, {"size": 32}, {"seed": 1}, {"levels": 2}):
+        FeatureExtractor(**{**squeeze, **random, **variant}).transform(images[:1])
+    next(FeatureExtractor(**{**squeeze, **random}).maps(images[:1]))
+    assert len(kept(cache)) == 5
+    FeatureExtractor(**{**squeeze, **random}).transform(images)
+    assert len(kept(cache)) == 5
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("tf32", 2e-2), ("bf16", 5e-2)])
+def test_cuda_agrees_with_the_cpu(images, precision, tolerance):
+    expected = embedded(runtime="torch", device="cpu").transform(images)
+    found = embedded(device="cuda", precision=precision).transform(images)
+    assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
