@@ -81,9 +81,11 @@ class Gaussian:
         Y = np.asarray(Y)
         if isinstance(self.residual_variance, np.ndarray):
             return _squared_z_scores(Y, self.location, self.residual_variance)
-        return squared_distance(
-            *project(self.location, self.components, Y), self.variances, 1 / self.residual_variance
-        )
+        squared, residual_precision = np.empty(len(Y)), 1 / self.residual_variance
+        for where, block in row_blocks(Y):  # of a million samples no other array has a million rows
+            found = project(self.location, self.components, block)
+            squared[where] = squared_distance(*found, self.variances, residual_precision)
+        return squared
 
     def mahalanobis(self, Y: ArrayLike) -> NDArray[np.float64]:
         """Mahalanobis distance M of samples (m, p) to the mean, (m,)."""

@@ -10,6 +10,7 @@ from reference_numbers import ARBITRARY, CATEGORIES, REFERENCE, TOLERANCE
 import gad_core as gad
 from gad_core import FeatureExtractor, MVTecDataset
 from gad_core.cli import main
+from gad_core.evaluation import Setting, auroc, evaluate_distances
 from gad_core.export import dataset_sha256
 
 pytestmark = pytest.mark.reference
@@ -62,9 +63,30 @@ def test_the_second_run_of_a_category_takes_its_features_from_the_cache(computed
         def load_network(self):
             raise AssertionError("the network was loaded although all features are cached")
 
+        def _compile(self, **_):
+            self.load_network()
+
     extractor, data, X = computed
     again = NoNetwork(**extractor.get_params()).transform(data.train.paths)
     np.testing.assert_array_equal(again, X)
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+@pytest.mark.parametrize("combine", ["7", "sum", "joint"])
+def test_the_fastest_runtime_changes_no_auroc_by_more_than_a_tenth(results, computed, category, combine):
+    assert computed[0].execution().runtime == "openvino", "the extra fast is not installed"
+    shipped = gad.embedded_features(category, "efficientnet_b4")
+    assert shipped.provenance.get("runtime", "torch") == "torch"
+    setting = Setting(int(combine) if combine.isdecimal() else combine)
+    ((_, distances),) = evaluate_distances(shipped.train, shipped.test, shipped.level_widths, [setting])
+    expected = 100 * auroc(shipped.labels, distances[0])
+    assert results[category, 0, combine, "none", "ledoit_wolf"] == pytest.approx(expected, abs=0.1)
+
+
+def test_the_fastest_runtime_gives_the_same_features(computed):
+    _, _, X = computed
+    shipped = gad.embedded_features("bottle", "efficientnet_b4").train
+    assert np.abs(X - shipped).max() <= 1e-4 * np.abs(shipped).max()
 
 
 def test_the_features_that_ship_are_those_of_the_images(computed):
