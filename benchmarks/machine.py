@@ -1,0 +1,72 @@
+"""What the machine is and how fast it can be: the floors that all other numbers are compared with."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+
+REPEATS = 5
+
+
+def describe() -> dict[str, Any]:
+    """Processor, cores, memory, system and versions."""
+    import openvino
+    import torch
+
+    return {
+        "processor": processor(),
+        "cores": joblib.cpu_count(),
+        "memory_gb": round(_memory_bytes() / 1e9, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "openvino": openvino.__version__.partition("-")[0],
+    }
+
+
+def processor() -> str:
+    """Name the processor as the system does."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        if names:
+            return names[0].partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory_bytes() -> int:
+    import os
+
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def best_seconds(run: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Shortest of several runs, after one to warm up: a floor is what the machine can do undisturbed."""
+    run()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def product_rate(dtype: type[np.floating], n: int = 2048) -> float:
+    """Measure floating-point operations per second of a product of two n x n matrices on all cores."""
+    a, b = (np.random.default_rng(seed).random((n, n)).astype(dtype) for seed in (0, 1))
+    out = np.empty_like(a)
+    return 2 * n**3 / best_seconds(lambda: np.matmul(a, b, out=out))
+
+
+def memory_rate(megabytes: int = 512) -> float:
+    """Measure bytes per second of copying an array that no cache holds; read and written bytes count."""
+    source = np.ones(megabytes * 2**20 // 8)
+    target = np.empty_like(source)
+    return 2 * source.nbytes / best_seconds(lambda: np.copyto(target, source))
