@@ -99,6 +99,50 @@ def test_evaluate_gives_one_row_for_every_combination(run, root, tmp_path):
     assert rows[0]["auroc"] > 0.9  # a black hole in every anomalous image
 
 
+def test_evaluate_tells_where_the_time_went(run, root, tmp_path):
+    argv = ("evaluate", "--data", root, "--category", "nut", *NETWORK, "--profile", "--json", tmp_path / "r")
+    for _ in range(2):  # the second time, too, all features are computed
+        status, out, _ = run(*argv)
+        assert status == 0
+        found = json.loads((tmp_path / "r").read_text())["profile"]
+        assert found["images"] == 36
+        stages = found["stages"]
+        assert all(0 < stages[s]["busy"] < found["seconds"] for s in ("decode", "resize", "network", "pooling"))
+        assert stages["statistics"]["share"] == pytest.approx(stages["statistics"]["busy"] / found["seconds"])
+        lines = out[out.index("stage") :].splitlines()
+        assert [line.split("  ")[0] for line in lines[1:8]] == list(stages)
+        assert "36 images in" in lines[8]
+    assert "stage" not in run(*argv[:-3])[1]
+
+
+def test_a_runtime_and_a_precision_can_be_asked_for(run, root, tmp_path):
+    data = ("evaluate", "--data", root, "--category", "nut", *NETWORK, "--json", tmp_path / "r")
+    for options, expected in (
+        ((), ("torch", "fp32")),  # random weights stay where they are drawn
+        (("--precision", "bf16", "--runtime", "torch"), ("torch", "bf16")),
+        (("--runtime", "openvino"), ("openvino", "fp32")),
+    ):
+        status, _, err = run(*data, *options)
+        if status and "needs the package openvino" in err:
+            pytest.skip("the package openvino is not installed (extra fast)")
+        made = json.loads((tmp_path / "r").read_text())["extractors"]["nut"]
+        assert (made["runtime"], made["precision"]) == expected
+    status, _, err = run(*data, "--precision", "tf32", "--device", "cpu")
+    assert status == 2
+    assert "CUDA" in err
+
+
+def test_a_model_refuses_features_of_another_precision(run, root, tmp_path):
+    fit = ("fit", "--images", root / "nut/train/good", *NETWORK, "--out", tmp_path / "m", "--runtime", "torch")
+    assert run(*fit, "--precision", "bf16")[0] == 0
+    extractor = gad.FeatureExtractor("squeezenet1_1", "random", (1, 2, 3), progress=False)
+    with pytest.raises(gad.InputError, match=r"fitted with precision bf16, this is fp32"):
+        gad.score_map(gad.load(tmp_path / "m"), extractor, np.asarray(picture(3)))
+    status, out, _ = run("score", tmp_path / "m", root / "nut/test/good", "--quiet")
+    assert status == 0
+    assert len(out.splitlines()) > 6
+
+
 def test_evaluate_agrees_with_python(run, root, tmp_path):
     run("evaluate", "--data", root, "--category", "nut", *NETWORK, "--json", tmp_path / "r.json")
     found = json.loads((tmp_path / "r.json").read_text())["results"][0]["auroc"]
