@@ -16,7 +16,7 @@ from gad_core.moments import Moments
 
 SAMPLES = (100, 316, 1000, 3162, 10_000, 31_623, 100_000)
 WIDTHS = (48, 136, 272, 728, 1456, 2944, 4192)
-SIZES = (96, 192, 288, 380)
+SIZES = (96, 192, 380, 760)
 CATEGORIES = (1, 2, 4, 8, 15)
 WIDTH = 272
 """Features of level 7 of EfficientNet-B4, where the number of samples grows."""

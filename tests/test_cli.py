@@ -107,7 +107,9 @@ def test_evaluate_tells_where_the_time_went(run, root, tmp_path):
         found = json.loads((tmp_path / "r").read_text())["profile"]
         assert found["images"] == 36
         stages = found["stages"]
-        assert all(0 < stages[s]["busy"] < found["seconds"] for s in ("decode", "resize", "network", "pooling"))
+        assert all(
+            0 < stages[s]["busy"] < found["seconds"] for s in ("decode", "resize", "network", "pooling")
+        )
         assert stages["statistics"]["share"] == pytest.approx(stages["statistics"]["busy"] / found["seconds"])
         lines = out[out.index("stage") :].splitlines()
         assert [line.split("  ")[0] for line in lines[1:8]] == list(stages)
@@ -133,7 +135,16 @@ def test_a_runtime_and_a_precision_can_be_asked_for(run, root, tmp_path):
 
 
 def test_a_model_refuses_features_of_another_precision(run, root, tmp_path):
-    fit = ("fit", "--images", root / "nut/train/good", *NETWORK, "--out", tmp_path / "m", "--runtime", "torch")
+    fit = (
+        "fit",
+        "--images",
+        root / "nut/train/good",
+        *NETWORK,
+        "--out",
+        tmp_path / "m",
+        "--runtime",
+        "torch",
+    )
     assert run(*fit, "--precision", "bf16")[0] == 0
     extractor = gad.FeatureExtractor("squeezenet1_1", "random", (1, 2, 3), progress=False)
     with pytest.raises(gad.InputError, match=r"fitted with precision bf16, this is fp32"):
