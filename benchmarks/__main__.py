@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator
 import joblib
 
 from benchmarks.extraction import embedded, extraction
+from benchmarks.gaussian_stage import million, shares
+from benchmarks.growth import growth
 from benchmarks.memory import memory
+from benchmarks.pipeline import SHARE, floors, network_share, pipeline
 from benchmarks.reproduction import reproduction
 from benchmarks.score_maps import score_maps
 from benchmarks.statistics import grid, one_gaussian
@@ -50,6 +53,36 @@ def run_reproduction() -> None:
         print_table(HEADER, [found.row()])
 
 
+def run_pipeline() -> None:
+    """Print the ratio of B4 from large files, how much of the time the network is at work, and the floors."""
+    for comparison in pipeline():
+        if isinstance(comparison, str):
+            print(comparison)
+        else:
+            print_table(HEADER, [comparison.row()])
+    share = network_share()["share"]
+    print(f"the network is at work in {share:.1%} of the time; asked for are {SHARE:.0%}")
+    rows = [(f["what"], f"{f['amount']:.3g} {f['unit']}") for f in floors()]
+    print_table(("floor", "measured"), rows)
+
+
+def run_gaussian() -> None:
+    """Print how near the Gaussian stage is to the matrix products that it consists of."""
+    rows = [(s["what"], f"{s['gflops']:.3g}", f"{s['share']:.0%}") for s in shares()]
+    print_table(("what", "GFLOP/s", "share of the peak"), rows)
+    found = million()
+    print(
+        f"{found['rows']} samples of {found['p']} features from a file: {found['seconds']:.2f} s, "
+        f"{found['allocated_mb']:.0f} MB allocated"
+    )
+
+
+def run_growth() -> None:
+    """Print exponents of growth."""
+    rows = {(r["grows"], r["what"]): r["exponent"] for r in growth()}
+    print_table(("what grows", "cost of", "exponent"), [(*key, f"{v:.2f}") for key, v in rows.items()])
+
+
 def run_memory() -> None:
     """Print peaks of memory."""
     rows: Iterator[tuple[str, str, str]] = memory()
@@ -58,6 +91,9 @@ def run_memory() -> None:
 
 PARTS: dict[str, Callable[[], None]] = {
     "statistics": run_statistics,
+    "gaussian": run_gaussian,
+    "growth": run_growth,
+    "pipeline": run_pipeline,
     "extraction": run_extraction,
     "embedded": run_embedded,
     "maps": run_maps,

@@ -29,9 +29,9 @@ CASES = (
 IMAGES = 24
 
 
-def write_images(folder: Path, count: int, pixels: int) -> list[Path]:
+def write_images(folder: Path, count: int, pixels: int, seed: int = 0) -> list[Path]:
     """Write PNG files that cost as much to decode as photographs: smooth shapes with sensor noise."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     y, x = np.mgrid[:pixels, :pixels] / pixels
     paths = []
     for i in range(count):
@@ -85,6 +85,7 @@ def _case(name: str, depth: int, paths: list[Path], pixels: int) -> Comparison:
         extractor = FeatureExtractor(name, given or "random", range(1, depth + 1), progress=False)
         if given is None:  # calibration is a cost that the plain way does not have
             extractor.set_calibration(fresh)
+        extractor.runtime = "torch"  # OpenVINO has a part of its own, "pipeline"
         return extractor.transform(paths)
 
     def usual() -> np.ndarray:
