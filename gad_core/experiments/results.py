@@ -90,15 +90,15 @@ def read_rows(folder: Path, name: str) -> list[dict[str, Any]]:
 def stored_rows(name: str, tier: str = "embedded", **where: Any) -> list[dict[str, Any]]:
     """Read the rows, or the printed table, of a result that ships with the package.
 
-    They are what ``gad reproduce all`` gives on the features that ship, and in ``explain`` what ``gad audit``
-    gave on MVTec AD.
+    They are what ``gad reproduce all`` gives on the features that ship, in ``explain`` what ``gad audit``
+    gave on MVTec AD, and in ``speed`` what the benchmarks measured on one machine.
 
     Parameters
     ----------
     name : str
         As in `read_rows`.
     tier : str
-        Folder of the results: "embedded" or "explain".
+        Folder of the results: "embedded", "explain" or "speed".
     **where
         Only the rows that have these values.
 
@@ -122,13 +122,15 @@ def stored_rows(name: str, tier: str = "embedded", **where: Any) -> list[dict[st
     return [row for row in rows if all(row[key] == value for key, value in where.items())]
 
 
-def stored_provenance(name: str) -> dict[str, Any]:
+def stored_provenance(name: str, tier: str = "embedded") -> dict[str, Any]:
     """Read what a result that ships with the package was computed from.
 
     Parameters
     ----------
     name : str
         Of the experiment.
+    tier : str
+        As in `stored_rows`; "speed" has the file "machine".
 
     Returns
     -------
@@ -140,7 +142,7 @@ def stored_provenance(name: str) -> dict[str, Any]:
     InputError
         If no such result ships, or its file is damaged.
     """
-    found: dict[str, Any] = json.loads(shipped_file(f"results/embedded/{name}.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads(shipped_file(f"results/{tier}/{name}.json").read_text("utf-8"))
     return found
 
 

@@ -1,0 +1,48 @@
+"""The figures of what things cost, and the stored measurements that they draw."""
+
+import pytest
+
+from gad_core.experiments.results import stored_provenance, stored_rows
+from gad_core.figures.speed import growth, ratios
+
+GROWTH = [
+    {"grows": "samples", "what": what, "size": size, "seconds": factor * size, "exponent": 1.0}
+    for what, factor in (("fit", 2.0), ("score", 0.5))
+    for size in (1, 10, 100)
+] + [{"grows": "features", "what": "fit", "size": 4, "seconds": 3.0, "exponent": 2.0}]
+
+
+def test_growth_draws_what_was_chosen_with_its_exponent_and_a_line_in_proportion():
+    figure = growth(GROWTH, "samples")
+    fit, score, line = figure.data
+    assert (fit.name, score.name) == ("fit: exponent 1.00", "score: exponent 1.00")
+    assert list(score.y) == [0.5, 5, 50]
+    assert list(line.y) == [0.5, 5, 50]
+    assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
+    assert [trace.name for trace in growth(GROWTH, "features").data][0] == "fit: exponent 2.00"
+
+
+def test_ratios_leave_out_what_was_not_measured():
+    rows = [
+        {"what": "a", "ratio": 4.0, "target": 3.0},
+        {"what": "b", "ratio": None, "target": None},
+        {"what": "c", "ratio": 80.0, "target": 20.0},
+    ]
+    bars, targets = ratios(rows, {"a": "first", "c": "second"}).data
+    assert list(bars.y) == ["second", "first"]  # drawn from below, so the first comparison is on top
+    assert list(bars.x) == [80, 4]
+    assert list(targets.x) == [20, 3]
+
+
+@pytest.mark.parametrize("name", ["ratios", "floors", "network_share", "gaussian_stage", "growth", "memory"])
+def test_measurements_ship_with_their_machine(name):
+    assert stored_rows(name, tier="speed")
+    assert stored_provenance("machine", tier="speed")["cores"] >= 1
+
+
+def test_what_was_asked_for_and_measured_is_said():
+    """A ratio that could not be measured has its reason instead."""
+    rows = stored_rows("ratios", tier="speed")
+    assert all((row["ratio"] is None) == bool(row["note"]) for row in rows)
+    (share,) = stored_rows("network_share", tier="speed")
+    assert share["share"] == pytest.approx(share["network"] / share["seconds"])
