@@ -132,11 +132,7 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         self._check_options()
         X = self._validated(X, reset=True)
         columns = self._columns()
-        if self.threshold == "cross_validated" and 1 < len(X) < 4:
-            # Fewer leave two samples for a fold's fit, from which Ledoit-Wolf cannot estimate a shrinkage.
-            raise InputError(
-                f"a cross-validated threshold needs at least 4 normal samples, there are {len(X)}: give more"
-            )
+        splits = self._splits(len(X)) if self.threshold == "cross_validated" else []
         self._forget()
         if self.threshold == "conformal":
             proper, held_out = self._split(len(X))
@@ -144,15 +140,19 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
             self.calibrate(X[held_out])
         else:
             self.gaussians_ = self._fitted(X, columns)
-            self._set_threshold(self._found_threshold(X, columns))
+            self._find_threshold(self._held_out_distances(X, columns, splits))
         self._rows, self._rows_mean = X, column_means(X)  # what partial_fit adds to
         return self
 
-    def _found_threshold(self, X: NDArray, columns: Mapping[int | str, slice]) -> float:
+    def _find_threshold(self, held_out: NDArray[np.float64]) -> None:
+        """Set the threshold from the distances of held-out samples; the chi-square one needs none."""
         if self.threshold == "chi2":
-            return float(chi2_threshold(self.fpr, self._degrees_of_freedom()))
-        self.calibration_distances_ = self._held_out_distances(X, columns)
-        return quantile_threshold(self.calibration_distances_, self.fpr)
+            self._set_threshold(float(chi2_threshold(self.fpr, self._degrees_of_freedom())))
+            return
+        found = conformal_threshold if self.threshold == "conformal" else quantile_threshold
+        threshold = found(held_out, self.fpr)
+        self.calibration_distances_ = np.sort(held_out)
+        self._set_threshold(threshold)
 
     def partial_fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
         """Add normal samples to those seen by earlier calls, without keeping them.
@@ -227,7 +227,7 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
             for level, m in self.moments_.items()
         }
         if self.threshold == "chi2":
-            self._set_threshold(float(chi2_threshold(self.fpr, self._degrees_of_freedom())))
+            self._find_threshold(np.empty(0))
 
     def calibrate(self, X: ArrayLike, fpr: float | None = None) -> Self:
         """Set the threshold from normal samples that the Gaussians were not fitted on (split-conformal).
@@ -388,15 +388,29 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         )
         return proper, held_out
 
-    def _held_out_distances(self, X: NDArray, columns: Mapping[int | str, slice]) -> NDArray[np.float64]:
-        splitter = KFold(min(self.folds, len(X)), shuffle=True, random_state=self.random_state)
-        splits = list(splitter.split(X))
+    def _splits(self, count: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Training and held-out rows of each fold of the cross-validated threshold."""
+        require_two_samples(count)
+        if count < 4:
+            # Fewer leave two samples for a fold's fit, from which Ledoit-Wolf cannot estimate a shrinkage.
+            raise InputError(
+                f"a cross-validated threshold needs at least 4 normal samples, there are {count}: give more"
+            )
+        splitter = KFold(min(self.folds, count), shuffle=True, random_state=self.random_state)
+        return list(splitter.split(np.empty((count, 0))))
+
+    def _held_out_distances(
+        self,
+        X: NDArray,
+        columns: Mapping[int | str, slice],
+        splits: list[tuple[NDArray[np.intp], NDArray[np.intp]]],
+    ) -> NDArray[np.float64]:
         distances = np.zeros(len(X))
-        for where in columns.values():
+        for where in columns.values() if splits else ():
             fits = fold_gaussians(X[:, where], splits, self.covariance, self.reduce)
             for (_, held_out), gaussian in zip(splits, fits, strict=True):
                 distances[held_out] += gaussian.mahalanobis(X[held_out, where])
-        return np.sort(distances)
+        return distances
 
     def _degrees_of_freedom(self) -> list[int]:
         return [gaussian.degrees_of_freedom for gaussian in self.gaussians_.values()]
@@ -404,6 +418,15 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
     def _set_threshold(self, threshold: float) -> None:
         self.threshold_ = threshold
         self.offset_ = -threshold
+
+    def _set_fitted(
+        self, gaussians: Mapping[int | str, Gaussian], n_features: int, held_out: NDArray[np.float64]
+    ) -> None:
+        """Take over Gaussians, and distances of held-out samples, that were found elsewhere."""
+        self._forget()
+        self.n_features_in_ = n_features
+        self.gaussians_ = dict(gaussians)
+        self._find_threshold(held_out)
 
     def _forget(self) -> None:
         for name in ("threshold_", "offset_", "calibration_distances_", "gaussians_", "moments_", "_rows"):
