@@ -429,7 +429,16 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         self._find_threshold(held_out)
 
     def _forget(self) -> None:
-        for name in ("threshold_", "offset_", "calibration_distances_", "gaussians_", "moments_", "_rows"):
+        found = (
+            "threshold_",
+            "offset_",
+            "calibration_distances_",
+            "gaussians_",
+            "moments_",
+            "left_out_",
+            "_rows",
+        )
+        for name in found:
             self.__dict__.pop(name, None)
 
     def _check_streaming(self) -> None:

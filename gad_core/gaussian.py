@@ -71,6 +71,10 @@ class Gaussian:
     degrees_of_freedom: int
     shrinkage: float = 0.0
 
+    def __sizeof__(self) -> int:
+        """Bytes that it takes, by which Dask decides what its workers can hold."""
+        return object.__sizeof__(self) + self.components.nbytes + self.location.nbytes + self.variances.nbytes
+
     @property
     def n_features(self) -> int:
         """The number of features, p."""

@@ -55,6 +55,7 @@ def save_model(path: str | os.PathLike[str], detector: GaussianDetector, extract
         "parameters": _plain(detector.get_params()),
         "n_features_in": int(detector.n_features_in_),
         "threshold": float(detector.threshold_),
+        "left_out": getattr(detector, "left_out_", 0),
         "extractor": stored and stored["fingerprint"],
     }
     metadata["sha256"] = _digest(tensors, metadata)
@@ -78,7 +79,8 @@ def load_model(path: str | os.PathLike[str]) -> GaussianDetector:
     -------
     GaussianDetector
         Fitted. Its attribute ``extractor_`` holds the ``fingerprint`` and the ``calibration`` of the
-        extractor that it was saved with, or is None.
+        extractor that it was saved with, or is None; ``left_out_`` is the number of images that could not be
+        read when it was fitted on several workers.
 
     Raises
     ------
@@ -98,6 +100,7 @@ def load_model(path: str | os.PathLike[str]) -> GaussianDetector:
         for level in detector._columns()  # the levels in the predictor's own order
     }
     detector._set_threshold(metadata["threshold"])
+    detector.left_out_ = metadata.get("left_out", 0)  # older files do not say
     if "calibration_distances" in tensors:
         detector.calibration_distances_ = tensors["calibration_distances"]
     calibration = {

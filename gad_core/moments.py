@@ -218,6 +218,10 @@ class Moments:
             raise InputError(f"cannot take {other.count} samples out of the moments of {self.count}")
         return self._combined(other, -1)
 
+    def __sizeof__(self) -> int:
+        """Bytes that it takes, by which Dask decides what its workers can hold."""
+        return object.__sizeof__(self) + self.second.nbytes + 3 * self.first.nbytes
+
     @property
     def n_features(self) -> int:
         """The number of features, p."""

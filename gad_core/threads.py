@@ -1,4 +1,4 @@
-"""How many threads decoding and the network may use: what the machine allows, or a limit around a call."""
+"""How many threads may be used: what the machine allows, or a limit that is set around a call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _limit: ContextVar[int | None] = ContextVar("threads", default=None)
 
 
 def thread_count() -> int:
-    """Give the number of threads to use: what affinity and containers allow, or that of `limited_threads`."""
+    """Count the threads to use: what affinity and container limits allow, or `limited_threads`."""
     return _limit.get() or joblib.cpu_count()
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from gad_core.cli.common import make_extractor, parse_combine, require_writable
 from gad_core.components import parse_reduce
 from gad_core.datasets.layout import MVTecDataset, list_categories
 from gad_core.detector import GaussianDetector
+from gad_core.distributed import connected, fit_images
+from gad_core.distributed.rows import Unreadable
 from gad_core.errors import InputError
+from gad_core.features import FeatureExtractor
 from gad_core.images import list_images
 from gad_core.levels import checked_combine
 from gad_core.outputs import write_json
@@ -30,19 +34,37 @@ def run(args: argparse.Namespace) -> None:
         threshold=args.threshold,
     )
     require_writable(args.out, args.json, inputs=paths)
-    detector.fit(extractor.fit(paths).transform(paths))
+    unreadable = _fitted(detector, extractor, paths, args.scheduler)
     detector.save(args.out, extractor)
+    count = len(paths) - len(unreadable)
     print(
-        f"fitted on {len(paths)} normal images; threshold {detector.threshold_:.4g} for a false-positive "
+        f"fitted on {count} normal images; threshold {detector.threshold_:.4g} for a false-positive "
         f"rate of {100 * args.fpr:g} % ({args.threshold}); wrote {args.out}"
     )
     summary = {
-        "images": len(paths),
+        "images": count,
+        "left_out": [image._asdict() for image in unreadable],
         "threshold": detector.threshold_,
         "fpr": args.fpr,
         "model": str(args.out),
     }
     write_json(args.json, {**summary, "extractor": extractor.fingerprint()})
+
+
+def _fitted(
+    detector: GaussianDetector, extractor: FeatureExtractor, paths: list[Path], scheduler: str | None
+) -> list[Unreadable]:
+    """Fit, on workers if a scheduler is given, and say which images were left out."""
+    if scheduler is None:
+        detector.fit(extractor.fit(paths).transform(paths))
+        return []
+    with connected(scheduler) as workers:
+        unreadable = fit_images(detector, extractor, paths, workers).unreadable
+    for image in unreadable:
+        print(f"gad: warning: left out: {image.reason}", file=sys.stderr)
+    if unreadable:
+        print(f"gad: warning: {len(unreadable)} of {len(paths)} images were left out", file=sys.stderr)
+    return unreadable
 
 
 def _normal_images(args: argparse.Namespace) -> list[Path]:

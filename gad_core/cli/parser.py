@@ -180,6 +180,13 @@ def _add_fit(commands: argparse._SubParsersAction) -> None:
         choices=THRESHOLDS,
         help="default: %(default)s; conformal has a guarantee, chi2 needs many more images than features",
     )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="share the work among Dask workers: local:2 starts two on this machine, tcp://HOST:PORT is a "
+        "scheduler. The numbers are the same whatever the workers. An image that cannot be read is reported "
+        "and left out, where without this option it is an error",
+    )
     parser.add_argument("--out", metavar="MODEL", type=Path, required=True, help="file to write")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write a summary as JSON")
 

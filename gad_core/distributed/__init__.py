@@ -2,7 +2,7 @@
 
 The numbers are the same to the last bit whatever the number of workers, and whoever of them computes what:
 
-- Images are computed in **blocks** of a fixed number, on one thread, in batches that start anew in each block.
+- Images are computed in **blocks** of a fixed number, on one thread; batches start anew in each block.
 - Features are summed about one **fixed point**, the mean of the first block.
 - The sums of blocks are added along one **fixed binary tree**. A task does an aligned part of the tree.
 

@@ -104,6 +104,7 @@ def fit_images(
     calibrate_readable(extractor, sources)
     features = _Features(workers, extractor, sources, blocks_per_task)
     _fit(detector, features, extractor)
+    detector.left_out_ = len(features.unreadable)  # a saved model tells
     return DistributedFit(detector, features.count, features.unreadable)
 
 
@@ -141,7 +142,7 @@ class _Features:
         with _progress(extractor, len(sources), "features") as bar:
             for i, found[i] in workers.each_done(reports()):
                 bar.update(len(places[i]))
-        self.counts = [found[i].count for i in range(len(places))]
+        self.counts = [found[i].readable for i in range(len(places))]
         self.unreadable = [bad for i in range(len(places)) for bad in found[i].unreadable]
         self.count = sum(self.counts)
         if not self.count:
@@ -160,7 +161,7 @@ class _Features:
 
 
 def _groups(detector: GaussianDetector, count: int) -> tuple[NDArray[np.int64], int]:
-    """Number the groups that rows are summed in: each one's group, and how many groups are fitted to."""
+    """Give the group that each row is summed in, and how many groups the Gaussians are fitted to."""
     labels = np.zeros(count, dtype=np.int64)
     if detector.threshold == "conformal":
         labels[detector._split(count)[1]] = 1

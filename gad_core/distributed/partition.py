@@ -16,7 +16,7 @@ MOST_TASKS = 256
 T = TypeVar("T")
 
 
-def pairwise_total(parts: Iterable[T | None], add: Callable[[T, T], T]) -> T | None:
+def pairwise_total(parts: Iterable[T | None], add: Callable[[T, T], T | None]) -> T | None:
     """Add parts up along a fixed binary tree: neighbours first, then neighbouring pairs, and so on.
 
     A run of 2^k parts that starts at a multiple of 2^k is a subtree. So the totals of such runs, added up the

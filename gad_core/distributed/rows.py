@@ -35,7 +35,7 @@ class Rows(NamedTuple):
 class Report(NamedTuple):
     """What the process that asked for a run must know of it."""
 
-    count: int
+    readable: int
     """Number of readable images."""
     unreadable: list[Unreadable]
 
@@ -104,9 +104,7 @@ def _block_rows(
     return np.concatenate([rows for rows, _ in parts]), [bad for _, left_out in parts for bad in left_out]
 
 
-def _batches(
-    extractor: FeatureExtractor, images: Sequence[Source]
-) -> Iterator[tuple[int, Sequence[Source]]]:
+def _batches(extractor: FeatureExtractor, images: Sequence[Source]) -> Iterator[tuple[int, Sequence[Source]]]:
     for start in range(0, len(images), extractor.batch_size):
         yield start, images[start : start + extractor.batch_size]
 

@@ -68,9 +68,7 @@ def added(left: LevelMoments | None, right: LevelMoments | None) -> LevelMoments
     return {level: left[level] + right[level] for level in left}
 
 
-def fitted(
-    total: LevelMoments, left_out: LevelMoments | None, covariance: Covariance
-) -> LevelGaussians:
+def fitted(total: LevelMoments, left_out: LevelMoments | None, covariance: Covariance) -> LevelGaussians:
     """Fit each level's Gaussian to the samples of `total` without those of `left_out`."""
     kept = total if left_out is None else {level: total[level] - left_out[level] for level in total}
     return {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 RETRIES = 2
-"""How often a call that raised is tried again, perhaps on another worker. Calls of workers that died are, too."""
+"""How often a call that raised is tried again; calls of workers that died are tried again anyway."""
 
 CONNECT_SECONDS = 20
 """How long a scheduler and its first worker are waited for."""
@@ -48,7 +48,7 @@ class Here:
 
     def each_done(self, submitted: Iterable[Any]) -> Iterator[tuple[int, Any]]:
         """Give the results in order, each as soon as it is there."""
-        return enumerate(submitted)  # type: ignore[return-value]
+        return enumerate(submitted)
 
     def result(self, submitted: Any) -> Any:
         """Give the result itself."""
@@ -82,15 +82,19 @@ class OnCluster:
         from distributed import as_completed
 
         positions = {future: i for i, future in enumerate(submitted)}
-        for future in as_completed(list(positions)):
+        for future in as_completed(list(positions), loop=self.client.loop):
             yield positions.pop(future), self.result(future)
 
     def result(self, submitted: Any) -> Any:
-        """Wait for a call; if workers die of it again and again, InputError."""
-        from distributed import KilledWorker
+        """Wait for a call; InputError if workers die of it again and again, or the scheduler is gone."""
+        from distributed import CancelledError, KilledWorker
 
         try:
             return submitted.result()
+        except CancelledError as error:
+            raise InputError(
+                "the connection to the Dask scheduler is lost: start it and run again"
+            ) from error
         except KilledWorker as error:
             raise InputError(
                 f"workers died one after another at the same call ({error.task}), most likely for want of "
@@ -128,7 +132,9 @@ def connected(scheduler: str) -> Iterator[OnCluster]:
     kind, _, count = scheduler.partition(":")
     local = kind == "local"
     if local and count and not (count.isdecimal() and int(count)):
-        raise InputError(f'"{scheduler}" is no scheduler: write local, local:2 for two workers, or an address')
+        raise InputError(
+            f'"{scheduler}" is no scheduler: write local, local:2 for two workers, or an address'
+        )
     try:
         import distributed  # noqa: F401
     except ImportError as error:
@@ -172,7 +178,7 @@ def _client(address: Any) -> Iterator[Client]:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except TimeoutError as error:
             raise InputError(
-                f"the Dask scheduler {address} has no worker: start some with dask worker ADDRESS --nthreads 1"
+                f"the Dask scheduler {address} has no worker: start one with dask worker ADDRESS --nthreads 1"
             ) from error
         yield client
 
@@ -186,11 +192,13 @@ def _require_same_versions(client: Client) -> None:
     try:
         there = client.run(_versions)
     except ImportError as error:
-        raise InputError(f"a worker lacks a module ({error}): install gad-core {__version__} there") from error
+        raise InputError(
+            f"a worker lacks a module ({error}): install gad-core {__version__} there"
+        ) from error
     for worker, versions in there.items():
         for name, version in versions.items():
             if version != here[name]:
                 raise InputError(
-                    f"worker {worker} has {name} {version}, this process {here[name]}, and numbers may differ: "
-                    "install the same version"
+                    f"worker {worker} has {name} {version}, this process {here[name]}, and numbers may "
+                    "differ: install the same version"
                 )
