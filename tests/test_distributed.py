@@ -1,4 +1,4 @@
-"""A fit shared among workers gives the numbers of one process, to the last bit, whatever happens to workers."""
+"""A fit shared among workers gives the numbers of one process, to the last bit, whatever happens to them."""
 
 import os
 import pickle
@@ -19,6 +19,7 @@ from gad_core.distributed.rows import run_rows
 from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
 from gad_core.gaussian import fit_gaussian
+from gad_core.threads import limited_threads
 
 N = 4 * BLOCK + 30
 
@@ -78,6 +79,12 @@ def assert_same_bits(got, expected):
     assert got.keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_array_equal(got[name], values, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def features(paths):
+    with limited_threads(1):
+        return extractor().transform(paths)
 
 
 @pytest.fixture(scope="module")
@@ -143,11 +150,11 @@ def test_only_powers_of_two_are_runs(blocks):
 
 @pytest.mark.parametrize("threshold", ["cross_validated", "conformal", "chi2"])
 @pytest.mark.parametrize(
-    ("combine", "covariance"), [("sum", "ledoit_wolf"), ("joint", "oas"), (3, "diagonal")]
+    ("combine", "covariance"), [("sum", "ledoit_wolf"), ("joint", "oas"), (1, "diagonal")]
 )
-def test_one_process_agrees_with_the_plain_fit(paths, threshold, combine, covariance):
+def test_one_process_agrees_with_the_plain_fit(paths, features, threshold, combine, covariance):
     options = {"threshold": threshold, "combine": combine, "covariance": covariance}
-    X = extractor().transform(paths)
+    X = features
     plain = detector(**options).fit(X)
     got = fit_images(detector(**options), extractor(), paths).detector
     np.testing.assert_allclose(got.mahalanobis(X), plain.mahalanobis(X), rtol=1e-9)
@@ -175,23 +182,6 @@ def test_other_thresholds_are_the_same_on_workers(cluster, paths, threshold):
     here = fit_images(detector(**options), extractor(), paths).detector
     there = fit_images(detector(**options), extractor(), paths, cluster).detector
     assert_same_bits(state(there), state(here))
-
-
-def test_a_killed_worker_loses_nothing(cluster, paths, alone):
-    class Killing(OnCluster):
-        killed = None
-
-        def each_done(self, submitted):
-            for done in super().each_done(submitted):
-                yield done
-                if self.killed is None:
-                    self.killed = min(self.client.run(os.getpid).values())
-                    os.kill(self.killed, signal.SIGKILL)
-
-    some = Killing(cluster.client)
-    assert_same_bits(state(fit_images(detector(), extractor(), paths, some).detector), alone)
-    with pytest.raises(ProcessLookupError):
-        os.kill(some.killed, 0)
 
 
 def test_what_the_cache_holds_does_not_show(paths, tmp_path, alone):
@@ -227,13 +217,15 @@ def test_unreadable_images_are_left_out_and_named(cluster, damaged, tmp_path):
     assert here.detector.threshold_ == pytest.approx(plain.threshold_, rel=1e-6)  # other batches
 
 
-def test_a_block_without_a_readable_image(paths, tmp_path):
+def test_a_block_without_a_readable_image(paths, features, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"")
-    first = fit_images(detector(), extractor(), [*[broken] * BLOCK, *paths])
-    assert first.count == N
-    assert len(first.unreadable) == BLOCK
-    assert_same_bits(state(first.detector), state(fit_images(detector(), extractor(), paths).detector))
+    images = [*[broken] * BLOCK, *paths]
+    fit, other = (fit_images(detector(), extractor(), images, blocks_per_task=n) for n in (1, 2))
+    assert fit.count == N
+    assert len(fit.unreadable) == BLOCK
+    assert_same_bits(state(fit.detector), state(other.detector))
+    assert fit.detector.threshold_ == pytest.approx(detector().fit(features).threshold_, rel=1e-9)
 
 
 def test_random_weights_are_calibrated_on_readable_images(damaged, cluster):
@@ -345,7 +337,7 @@ def test_the_command_leaves_out_and_reports(cluster, few, tmp_path, capsys, monk
         "--out",
         "m.safetensors",
     ]
-    assert main([*argv, "--json", "m.json"]) == 0
+    assert main([*argv, "--json", "m.json", "--fpr", "0.1"]) == 0
     out, err = capsys.readouterr()
     assert "fitted on 11 normal images" in out
     assert "005.png" in err
@@ -394,7 +386,7 @@ def test_a_scheduler_without_workers(monkeypatch):
     distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
     monkeypatch.setattr(workers, "CONNECT_SECONDS", 1)
     with (
-        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty,
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as empty,
         pytest.raises(InputError, match="has no worker"),
         connected(empty.scheduler_address),
     ):
@@ -414,3 +406,23 @@ def test_without_dask_the_remedy_is_named(few, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main([*FIT, "--images", str(few), "--scheduler", "local:2", "--out", str(tmp_path / "m")]) == 2
     assert 'pip install "gad-core[dask]"' in capsys.readouterr().err
+
+
+# Last, because the killed worker's successor would load everything again
+
+
+def test_a_killed_worker_loses_nothing(cluster, paths, alone):
+    class Killing(OnCluster):
+        killed = None
+
+        def each_done(self, submitted):
+            for done in super().each_done(submitted):
+                yield done
+                if self.killed is None:
+                    self.killed = min(self.client.run(os.getpid).values())
+                    os.kill(self.killed, signal.SIGKILL)
+
+    some = Killing(cluster.client)
+    assert_same_bits(state(fit_images(detector(), extractor(), paths, some).detector), alone)
+    with pytest.raises(ProcessLookupError):
+        os.kill(some.killed, 0)

@@ -156,7 +156,7 @@ def _own_cluster(n_workers: int) -> Iterator[Any]:
         n_workers=n_workers,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # any free port; a fixed one may be taken, of which Dask warns
         silence_logs=logging.CRITICAL,
     ) as cluster:
         yield cluster
