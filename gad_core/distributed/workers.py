@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import logging
+import signal
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
@@ -144,6 +145,8 @@ def connected(scheduler: str) -> Iterator[OnCluster]:
     with contextlib.ExitStack() as stack:
         address = stack.enter_context(_own_cluster(int(count or available_jobs()))) if local else scheduler
         client = stack.enter_context(_client(address))
+        if local:
+            client.register_worker_callbacks(_ignore_interrupts)
         _require_same_versions(client)
         yield OnCluster(client)
 
@@ -181,6 +184,11 @@ def _client(address: Any) -> Iterator[Client]:
                 f"the Dask scheduler {address} has no worker: start one with dask worker ADDRESS --nthreads 1"
             ) from error
         yield client
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C, which reaches all processes of a terminal, to the one that asked for the work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _versions() -> dict[str, str]:
