@@ -160,7 +160,8 @@ def test_one_process_agrees_with_the_plain_fit(paths, features, threshold, combi
     got = fit_images(detector(**options), extractor(), paths).detector
     np.testing.assert_allclose(got.mahalanobis(X), plain.mahalanobis(X), rtol=1e-9)
     assert got.threshold_ == pytest.approx(plain.threshold_, rel=1e-9)
-    np.testing.assert_allclose(got.p_values(X[:9]), plain.p_values(X[:9]), rtol=1e-9)
+    new = 1.01 * X[:9]  # not the rows themselves: rounding would break their ties with held-out distances
+    np.testing.assert_allclose(got.p_values(new), plain.p_values(new), rtol=1e-9)
     assert got.n_features_in_ == plain.n_features_in_ == X.shape[1]
 
 
