@@ -19,7 +19,7 @@ from gad_core.decoding import decoded_batches
 from gad_core.errors import InputError
 from gad_core.execution import choose_execution
 
-NAME, DEPTH, SIZE, PIXELS, IMAGES = "efficientnet_b4", 7, 380, 900, 24
+NAME, DEPTH, SIZE, PIXELS, IMAGES = "efficientnet_b4", 7, 380, 900, 48
 TARGETS = {"fp32": 3.0, "bf16": 5.0}
 SAME_FEATURES = {"fp32": 1e-4, "bf16": 5e-2}
 SHARE = 0.85
@@ -59,14 +59,14 @@ def _compared(precision: str, weights: Path | None, paths: list[Path], expected:
         return compare(
             f"{NAME} 1-{DEPTH}, {PIXELS} px PNG, {precision}",
             lambda: plain.extract(NAME, weights, SIZE, DEPTH, paths), ours,
-            target=TARGETS[precision], pairs=5,
+            target=TARGETS[precision], pairs=3,
         )  # fmt: skip
 
 
 def network_share() -> dict[str, float]:
     """Seconds of a run, and the share of it in which the network was at work; loading is left out."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_images(Path(folder), 2 * IMAGES, PIXELS)
+        paths = write_images(Path(folder), IMAGES, PIXELS)
         extractor = _extractor(_weights())
         with extractor.profiled() as times:
             extractor.transform(paths[:1])

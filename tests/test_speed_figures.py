@@ -19,7 +19,7 @@ def test_growth_draws_what_was_chosen_with_its_exponent_and_a_line_in_proportion
     assert list(score.y) == [0.5, 5, 50]
     assert list(line.y) == [0.5, 5, 50]
     assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
-    assert [trace.name for trace in growth(GROWTH, "features").data][0] == "fit: exponent 2.00"
+    assert growth(GROWTH, "features").data[0].name == "fit: exponent 2.00"
 
 
 def test_ratios_leave_out_what_was_not_measured():

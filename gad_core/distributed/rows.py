@@ -46,9 +46,16 @@ def received(extractor: FeatureExtractor, fingerprint: dict[str, Any]) -> Featur
     Raises
     ------
     InputError
-        If its weights are not there or are others than those of `fingerprint`.
+        If its weights are not there or are others than those of `fingerprint`, or another runtime would run
+        the network here.
     """
-    require_same_features(fingerprint, extractor.fingerprint())
+    found = extractor.fingerprint()
+    require_same_features(fingerprint, found)
+    if found["runtime"] != fingerprint["runtime"]:
+        raise InputError(
+            f"a worker runs networks with {found['runtime']}, this process with {fingerprint['runtime']}, and "
+            "the last digits would differ: install the same packages, or say --runtime torch"
+        )
     return extractor
 
 

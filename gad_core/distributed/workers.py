@@ -24,7 +24,7 @@ RETRIES = 2
 CONNECT_SECONDS = 20
 """How long a scheduler and its first worker are waited for."""
 
-_LIBRARIES = ("numpy", "scipy", "torch")
+_LIBRARIES = ("numpy", "scipy", "torch", "openvino")
 
 
 class Workers(Protocol):
@@ -128,7 +128,7 @@ def connected(scheduler: str) -> Iterator[OnCluster]:
     ------
     InputError
         If Dask is not installed, nothing answers, there is no worker, or one has other versions of gad-core,
-        numpy, scipy or torch, with which the numbers would differ.
+        numpy, scipy, torch or OpenVINO, with which the numbers would differ.
     """
     kind, _, count = scheduler.partition(":")
     local = kind == "local"
@@ -192,7 +192,14 @@ def _ignore_interrupts() -> None:
 
 
 def _versions() -> dict[str, str]:
-    return {"gad-core": __version__, **{name: importlib.metadata.version(name) for name in _LIBRARIES}}
+    return {"gad-core": __version__, **{name: _version(name) for name in _LIBRARIES}}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _require_same_versions(client: Client) -> None:
