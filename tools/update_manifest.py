@@ -39,6 +39,15 @@ KINDS = {
         "source": "Rippel, Mertens, König and Merhof, IEEE TIM 70 (2021), doi:10.1109/TIM.2021.3098381, "
         "Tables I, II, V and VIII, and the abstract of arXiv:2005.14140",
     },
+    "peers.csv": {
+        "licence": "facts, quoted with their source",
+        "source": "tables in the README files of the models of anomalib (github.com/open-edge-platform/anomalib, "
+        "commit b723368)",
+    },
+    "peers_measured.csv": {
+        "licence": "CC BY-NC-SA 4.0 (features/LICENSE)",
+        "source": "measured on MVTec AD, (c) MVTec Software GmbH, by the project's owner; each row says how",
+    },
 }
 
 

@@ -55,6 +55,41 @@ def networks(rows: Sequence[Mapping[str, Any]], chosen: str = "joint") -> go.Fig
     return finished(figure, x="category", y="AUROC, %", height=480).update_layout(margin={"t": 110})
 
 
+def peers(rows: Sequence[Mapping[str, Any]], item: str) -> go.Figure:
+    """Set methods side by side on one category, or on the mean over all.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        With ``method``, ``item``, ``auroc`` (a fraction) and ``group``, which gives colour and marker. The
+        methods are ordered by their ``"mean"``; those without one stand below.
+    item : str
+        What is shown.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One line a method, without a point where there is no value.
+    """
+    means = {row["method"]: row["auroc"] for row in rows if row["item"] == "mean"}
+    methods = sorted(dict.fromkeys(row["method"] for row in rows), key=lambda name: means.get(name, 0))
+    groups = dict.fromkeys(row["group"] for row in rows)
+    figure = go.Figure()
+    for group, (colour, symbol) in zip(groups, _LOOKS[1:], strict=False):
+        cells = {row["method"]: row for row in rows if (row["group"], row["item"]) == (group, item)}
+        figure.add_scatter(
+            x=[100 * cells[name]["auroc"] if name in cells else None for name in methods],
+            y=[name.replace(", ", "<br>", 1) for name in methods],
+            mode="markers",
+            marker={"color": colour, "symbol": symbol, "size": 11},
+            name=group,
+        )
+    # A category axis takes its order from the first trace, which therefore names all methods.
+    figure.update_xaxes(range=[60, 101.5])
+    figure.update_yaxes(showgrid=True, automargin=True, tickfont={"size": 11})
+    return finished(figure, x="AUROC, %", height=200 + 34 * len(methods))
+
+
 def _points(cells: Sequence[Mapping[str, Any]], name: str, colour: str, symbol: str) -> go.Scatter:
     percent = [100 * cell["auroc"] for cell in cells]
     return go.Scatter(
