@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import plotly.graph_objects as go
-
 
 class Explorer:
     """Controls above the figure that they draw; made by `explorer`.
@@ -16,14 +14,14 @@ class Explorer:
     controls : dict
         The ipywidgets by the name of the argument that they set.
     figure : plotly.graph_objects.Figure or None
-        The figure drawn last; None while the last call failed.
+        The figure (or what else `draw` returns) drawn last; None while the last call failed.
     output : ipywidgets.Output
         Shows the figure, or the error of the last call.
     widget : ipywidgets.VBox
         The whole.
     """
 
-    def __init__(self, draw: Callable[..., go.Figure], controls: dict[str, Any]) -> None:
+    def __init__(self, draw: Callable[..., Any], controls: dict[str, Any]) -> None:
         import ipywidgets
 
         self.draw = draw
@@ -33,10 +31,10 @@ class Explorer:
         for control in self.controls.values():
             control.observe(lambda _: self._update(), names="value")
         # Outside of the output, which keeps errors to itself: a cell whose figure fails has to fail.
-        self.figure: go.Figure | None = self._drawn()
+        self.figure: Any = self._drawn()
         self._show()
 
-    def _drawn(self) -> go.Figure:
+    def _drawn(self) -> Any:
         return self.draw(**{name: control.value for name, control in self.controls.items()})
 
     def _update(self) -> None:
@@ -67,7 +65,7 @@ class Explorer:
         return self.widget._repr_mimebundle_(**options)
 
 
-def explorer(draw: Callable[..., go.Figure], **controls: Any) -> Explorer:
+def explorer(draw: Callable[..., Any], **controls: Any) -> Explorer:
     """Show controls, and below them the figure that a function draws from their values.
 
     Needs a running kernel. For a page without one, `gad_core.figures.controls.sampled` samples the same
@@ -76,8 +74,8 @@ def explorer(draw: Callable[..., go.Figure], **controls: Any) -> Explorer:
     Parameters
     ----------
     draw : callable
-        Takes the controls' values by name and returns a figure; pure, so that the order in which the
-        controls are moved does not matter.
+        Takes the controls' values by name and returns a figure, or anything else that a notebook shows;
+        pure, so that the order in which the controls are moved does not matter.
     **controls
         A widget of ipywidgets for each argument, or its abbreviation: ``(min, max, step)`` is a slider, a
         list a menu, a bool a checkbox.

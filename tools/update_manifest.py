@@ -41,7 +41,7 @@ KINDS = {
     },
     "peers.csv": {
         "licence": "facts, quoted with their source",
-        "source": "tables in the README files of the models of anomalib (github.com/open-edge-platform/anomalib, "
+        "source": "tables in the README files of anomalib's models (github.com/open-edge-platform/anomalib, "
         "commit b723368)",
     },
     "peers_measured.csv": {

@@ -1,9 +1,9 @@
 """The normal samples that are most like a sample, in the detector's own metric.
 
-The Mahalanobis distance measures how far a sample lies from the mean. With the same precision matrix P it also
-measures how far two samples lie apart, d(x, y)² = (x - y)' P (x - y), and for "sum" the levels' distances add
-up as they do for the detector. In coordinates divided by the spread along each axis (*whitened* ones) it is
-the Euclidean distance, so the nearest samples are plain nearest neighbours there.
+The Mahalanobis distance measures how far a sample lies from the mean. With the same precision matrix P it
+also measures how far two samples lie apart, d(x, y)² = (x - y)' P (x - y), and for "sum" the distances of the
+levels add up as they do for the detector. In coordinates divided by the spread along each axis (*whitened*
+ones) it is the Euclidean distance, so the nearest samples are plain nearest neighbours there.
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ class Neighbours(NamedTuple):
     """(m, k), in the unit of the detector's distance M."""
 
 
-def nearest_normal(
-    detector: GaussianDetector, normal: ArrayLike, X: ArrayLike, count: int = 3
-) -> Neighbours:
+def nearest_normal(detector: GaussianDetector, normal: ArrayLike, X: ArrayLike, count: int = 3) -> Neighbours:
     """Find the normal samples that are most like each sample, in the metric of a detector.
 
     Parameters
@@ -92,11 +90,11 @@ def pairwise_mahalanobis(detector: GaussianDetector, X: ArrayLike, Y: ArrayLike)
         For "sum" the sum over the levels. The distance of a sample to the mean is the detector's own M.
     """
     check_is_fitted(detector, "gaussians_")
-    X, Y = (validate_data(detector, each, reset=False, dtype=np.float64) for each in (X, Y))
+    first, second = (validate_data(detector, each, reset=False, dtype=np.float64) for each in (X, Y))
     columns = gaussian_columns(detector.levels, detector.combine, detector.n_features_in_)
-    distances = np.zeros((len(X), len(Y)))
+    distances = np.zeros((len(first), len(second)))
     for level, gaussian in detector.gaussians_.items():
-        x, y = (whitened(gaussian, each[:, columns[level]]) for each in (X, Y))
+        x, y = (whitened(gaussian, each[:, columns[level]]) for each in (first, second))
         distances += cdist(x, y)
     return distances
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -79,12 +80,11 @@ def peers(rows: Sequence[Mapping[str, Any]], item: str) -> go.Figure:
         cells = {row["method"]: row for row in rows if (row["group"], row["item"]) == (group, item)}
         figure.add_scatter(
             x=[100 * cells[name]["auroc"] if name in cells else None for name in methods],
-            y=[name.replace(", ", "<br>", 1) for name in methods],
+            y=["<br>".join(textwrap.wrap(name, 22)) for name in methods],
             mode="markers",
             marker={"color": colour, "symbol": symbol, "size": 11},
             name=group,
         )
-    # A category axis takes its order from the first trace, which therefore names all methods.
     figure.update_xaxes(range=[60, 101.5])
     figure.update_yaxes(showgrid=True, automargin=True, tickfont={"size": 11})
     return finished(figure, x="AUROC, %", height=200 + 34 * len(methods))
