@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +31,7 @@ class Explorer:
         self.widget = ipywidgets.VBox([*self.controls.values(), self.output])
         for control in self.controls.values():
             control.observe(lambda _: self._update(), names="value")
-        # Outside of the output, which keeps errors to itself: a cell whose figure fails has to fail.
+        # Here an error is raised: a cell whose figure fails has to fail.
         self.figure: Any = self._drawn()
         self._show()
 
@@ -39,27 +40,20 @@ class Explorer:
 
     def _update(self) -> None:
         self.figure = None
-        with self.output:  # in a notebook an error is shown here; elsewhere it is raised
-            self._clear()
+        try:
             self.figure = self._drawn()
-        if self.figure is not None:
+        except Exception as error:
+            if not _in_notebook():
+                raise
+            self.output.outputs = (_error(error),)
+        else:
             self._show()
 
     def _show(self) -> None:
-        from IPython import get_ipython
-        from IPython.display import display
-
-        if get_ipython() is None:
-            return  # outside of a notebook, display would print all the numbers of the figure
-        with self.output:
-            self._clear()
-            display(self.figure)
-
-    def _clear(self) -> None:
-        from IPython import get_ipython
-
-        if get_ipython() is not None:  # elsewhere it would print to the terminal
-            self.output.clear_output(wait=True)
+        # Not display() inside of the output: whoever executes a notebook without a browser (nbclient) answers
+        # each such output over the channel on which it waits for the cell's end, and can miss that end.
+        if _in_notebook():
+            self.output.outputs = (_shown(self.figure),)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.widget._repr_mimebundle_(**options)
@@ -102,6 +96,32 @@ def explorer(draw: Callable[..., Any], **controls: Any) -> Explorer:
     (4,)
     """
     return Explorer(draw, controls)
+
+
+def _in_notebook() -> bool:
+    from IPython import get_ipython
+
+    return get_ipython() is not None
+
+
+def _shown(figure: Any) -> dict[str, Any]:
+    """Give what an Output widget shows for a figure, or for another object that shows itself."""
+    from IPython import get_ipython
+
+    # IPython's formatter would display a plotly figure at once.
+    bundle = getattr(figure, "_repr_mimebundle_", None)
+    data = bundle() if bundle else get_ipython().display_formatter.format(figure)[0]
+    return {"output_type": "display_data", "data": data, "metadata": {}}
+
+
+def _error(error: Exception) -> dict[str, Any]:
+    lines = traceback.format_exception(error)
+    return {
+        "output_type": "error",
+        "ename": type(error).__name__,
+        "evalue": str(error),
+        "traceback": "".join(lines).splitlines(),
+    }
 
 
 def _control(name: str, given: Any) -> Any:

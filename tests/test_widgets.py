@@ -83,6 +83,18 @@ def test_a_notebook_shows_the_last_figure_or_the_error_and_nothing_besides():
     assert by_type["error"]["ename"] == "ZeroDivisionError"
 
 
+def test_a_moved_control_asks_nothing_of_who_executes_the_notebook(monkeypatch):
+    # What nbclient sends while it waits for a cell's end can make it miss that end; the cell then times out.
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    from nbclient.output_widget import OutputWidget
+
+    sent = []
+    monkeypatch.setattr(OutputWidget, "send", lambda *args, **options: sent.append(args))
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(IN_A_KERNEL)])
+    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    assert sent == []
+
+
 def test_an_error_of_the_first_drawing_is_raised():
     with pytest.raises(ZeroDivisionError):
         explorer(lambda power: draw(power=1 / power), power=ipywidgets.IntSlider(value=0))
