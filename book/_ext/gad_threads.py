@@ -1,0 +1,18 @@
+"""Sphinx extension: one thread for the linear algebra of a chapter.
+
+The matrices of the chapters are small: threads inside a product only wait for each other, and where other
+programs use the processors too, they wait so long that a cell of seconds can exceed its time limit.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from sphinx.application import Sphinx
+
+
+def setup(app: Sphinx) -> dict[str, Any]:  # noqa: ARG001 - Sphinx's signature
+    """Set what the kernels inherit, unless it is set."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
