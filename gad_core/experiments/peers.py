@@ -13,7 +13,7 @@ from typing import Any
 from gad_core.experiments.paper import AUGMENTED_NPCA, paper_values
 from gad_core.manifest import shipped_file
 
-PAPER = "the paper, EfficientNet-B4, NPCA 1 %"
+PAPER = "the paper, NPCA 1 %"
 """Name of the paper's own method among its peers."""
 
 
