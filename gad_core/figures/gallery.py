@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from gad_core.figures.pictures import small_jpeg
 
-SIDE, THUMB = 140, 56
+SIDE, THUMB = 130, 56
 """Pixels of the longer side of a picture, and of one to click at."""
 
-_ROW = "display:grid;grid-template-columns:repeat(auto-fill,minmax({}px,1fr));gap:6px"
+_ROW = f"display:grid;grid-template-columns:repeat(auto-fill,minmax(105px,{SIDE}px));gap:6px"
 _STYLE = """
 #{id} input {{ position: absolute; opacity: 0 }}
 #{id} label {{ cursor: pointer; display: inline-block; padding: 3px; border: 3px solid transparent }}
@@ -48,8 +48,7 @@ class Panel:
 
     def _repr_html_(self) -> str:
         cells = "".join(f"<div>{_img(image, text, SIDE)}<br>{text}</div>" for text, image in self._escaped())
-        row = _ROW.format(110)
-        return f'<p><strong>{html.escape(self.title)}</strong></p><div style="{row}">{cells}</div>'
+        return f'<p><strong>{html.escape(self.title)}</strong></p><div style="{_ROW}">{cells}</div>'
 
     def _escaped(self) -> list[tuple[str, NDArray[np.uint8]]]:
         return [(html.escape(text), image) for text, image in self.pictures]

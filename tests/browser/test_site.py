@@ -154,6 +154,17 @@ def test_each_control_changes_its_figure(visit, path):
             assert figure.evaluate(STATE) != before
 
 
+def test_a_click_on_a_small_picture_shows_what_belongs_to_it(visit):
+    gallery = visit("book/06_explanation.html").page.locator(".gad-gallery")
+    labels, panels = gallery.locator("label").all(), gallery.locator(".panel").all()
+    assert len(labels) == len(panels) > 1
+    assert [panel.is_visible() for panel in panels] == [True] + [False] * (len(panels) - 1)
+    labels[-1].click()
+    assert [panel.is_visible() for panel in panels] == [False] * (len(panels) - 1) + [True]
+    gallery.locator("input").last.press("ArrowLeft")
+    assert panels[-2].is_visible()
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_picture_of_each_page_is_kept(browser, address, path):
     SCREENSHOTS.mkdir(exist_ok=True)
