@@ -54,7 +54,7 @@ def by_share(rows: Sequence[Mapping[str, Any]], lowest: float = 50) -> go.Figure
                 col=column,
             )
     figure.update_yaxes(range=[lowest, 100.5], col=1).update_yaxes(range=[0, 103], col=2)
-    finished(figure, x="anomalies among the training images, %", height=420)
+    finished(figure, x="anomalies in training, %", height=420)
     return figure.update_layout(legend={"y": 1.12}, margin={"t": 90})
 
 

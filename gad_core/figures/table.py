@@ -41,7 +41,8 @@ class Table:
 
 
 def _html_row(cells: Sequence[str]) -> str:
-    first, *others = map(html.escape, cells)
+    # A number stays in one line with its spread.
+    first, *others = (html.escape(cell).replace(" ± ", "&nbsp;±&nbsp;") for cell in cells)
     return f'<th scope="row">{first}</th>' + "".join(f"<td>{each}</td>" for each in others)
 
 
