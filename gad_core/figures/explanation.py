@@ -33,7 +33,7 @@ def explained(
     plotly.graph_objects.Figure
         Three pictures.
     """
-    names = ("image", "where the distance comes from", "where the defect is")
+    names = ("image", "score map", "mask")
     figure = make_subplots(cols=3, subplot_titles=names, horizontal_spacing=0.02)
     white = np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255
     for column, picture in enumerate((image, overlay, white), start=1):
@@ -66,7 +66,7 @@ def before_and_after(rows: Sequence[Mapping[str, Any]], change: str) -> go.Figur
     for name, label, colour, symbol in looks:
         values = np.array([[100 * row[f"{name}{end}"] for end in ("", "_low", "_high")] for row in rows])
         figure.add_scatter(
-            x=[row["predictor"] for row in rows],
+            x=[row["predictor"].removeprefix("level ") for row in rows],
             y=values[:, 0],
             error_y={
                 "array": values[:, 2] - values[:, 0],
@@ -80,7 +80,7 @@ def before_and_after(rows: Sequence[Mapping[str, Any]], change: str) -> go.Figur
         )
     figure.add_hline(y=50, line={"dash": "dot", "color": NEUTRAL}, annotation_text="guessing")
     figure.update_yaxes(range=[-3, 103])
-    return finished(figure, x="predictor", y="AUROC, %", height=440).update_layout(scattermode="group")
+    return finished(figure, x="level, or how levels are combined", y="AUROC, %", height=440).update_layout(scattermode="group")
 
 
 def decomposition_bars(parts: Mapping[str, Sequence[float]], names: Sequence[str]) -> go.Figure:

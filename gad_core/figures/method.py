@@ -128,7 +128,7 @@ def spectrum(fitted: PrincipalComponents, gaussian: Gaussian) -> go.Figure:
     )
     figure.add_scatter(x=order, y=gaussian.variances, name="after shrinkage", line={"color": MODEL})
     figure.update_yaxes(type="log", exponentformat="power")
-    return finished(figure, x="principal component, largest variance first", y="variance")
+    return finished(figure, x="principal component", y="variance")
 
 
 def distance_histogram(

@@ -14,46 +14,30 @@ from gad_core.figures.style import ANOMALOUS, MODEL, NEUTRAL, NORMAL, finished
 _LOOKS = ((NEUTRAL, "circle-open"), (NORMAL, "square"), (MODEL, "diamond"), (ANOMALOUS, "star"))
 
 
-def networks(rows: Sequence[Mapping[str, Any]], chosen: str = "joint") -> go.Figure:
-    """Compare the AUROC of networks on each category, with a menu for the predictor.
+def networks(rows: Sequence[Mapping[str, Any]], predictor: str = "joint") -> go.Figure:
+    """Compare the AUROC of networks on each category.
 
     Parameters
     ----------
     rows : sequence of mapping
         With ``network``, ``category``, ``predictor`` and, as fractions, ``auroc``, ``auroc_low`` and
         ``auroc_high``.
-    chosen : str
-        The entry of ``predictor`` that is shown first.
+    predictor : str
+        The entry of ``predictor`` that is shown.
 
     Returns
     -------
     plotly.graph_objects.Figure
         Categories are along the x axis; the bars are intervals.
     """
-    predictors = list(dict.fromkeys(row["predictor"] for row in rows))
     names = list(dict.fromkeys(row["network"] for row in rows))
     figure = go.Figure()
-    for predictor in predictors:
-        for name, (colour, symbol) in zip(names, itertools.cycle(_LOOKS), strict=False):
-            cells = [row for row in rows if (row["network"], row["predictor"]) == (name, predictor)]
-            figure.add_trace(_points(cells, name, colour, symbol).update(visible=predictor == chosen))
-    buttons = [
-        {
-            "label": predictor,
-            "method": "restyle",
-            "args": [{"visible": [shown == predictor for shown in predictors for _ in names]}],
-        }
-        for predictor in predictors
-    ]
-    figure.update_layout(
-        scattermode="group",
-        updatemenus=[
-            {"buttons": buttons, "active": predictors.index(chosen), "x": 1, "xanchor": "right", "y": 1.3}
-        ],
-    )
+    for name, (colour, symbol) in zip(names, itertools.cycle(_LOOKS), strict=False):
+        cells = [row for row in rows if (row["network"], row["predictor"]) == (name, predictor)]
+        figure.add_trace(_points(cells, name, colour, symbol))
     figure.add_hline(y=50, line={"dash": "dot", "color": NEUTRAL}, annotation_text="guessing")
     figure.update_yaxes(range=[0, 103])
-    return finished(figure, x="category", y="AUROC, %", height=480).update_layout(margin={"t": 110})
+    return finished(figure, x="category", y="AUROC, %", height=430).update_layout(scattermode="group")
 
 
 def peers(rows: Sequence[Mapping[str, Any]], item: str) -> go.Figure:
