@@ -14,6 +14,7 @@ from gad_core.errors import InputError
 from gad_core.evaluation import Setting, auroc, evaluate_distances
 from gad_core.experiments.networks import network_rows
 from gad_core.figures import results as figures
+from gad_core.figures.controls import sampled
 from gad_core.manifest import describe
 from gad_core.weights import EMBEDDED
 
@@ -153,11 +154,10 @@ def test_the_menu_shows_one_predictor_of_every_network():
     rows = [
         row for name in "abcde" for row in network_rows(features, name, np.random.default_rng(0))
     ]  # more networks than looks
-    figure = figures.networks(rows)
+    predictors = ("joint", "sum", "deepest level")
+    figure = sampled(lambda predictor: figures.networks(rows, predictor), menu={"predictor": predictors})
     assert sum(trace.visible for trace in figure.data) == 5
-    for button, predictor in zip(
-        figure.layout.updatemenus[0].buttons, ("joint", "sum", "deepest level"), strict=True
-    ):
+    for button, predictor in zip(figure.layout.updatemenus[0].buttons, predictors, strict=True):
         shown = [t for t, v in zip(figure.data, button.args[0]["visible"], strict=True) if v]
         assert [trace.name for trace in shown] == list("abcde")
         expected = [row["auroc"] for row in rows if row["predictor"] == predictor]

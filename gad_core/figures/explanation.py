@@ -80,7 +80,9 @@ def before_and_after(rows: Sequence[Mapping[str, Any]], change: str) -> go.Figur
         )
     figure.add_hline(y=50, line={"dash": "dot", "color": NEUTRAL}, annotation_text="guessing")
     figure.update_yaxes(range=[-3, 103])
-    return finished(figure, x="level, or how levels are combined", y="AUROC, %", height=440).update_layout(scattermode="group")
+    return finished(figure, x="level, or how levels are combined", y="AUROC, %", height=440).update_layout(
+        scattermode="group"
+    )
 
 
 def decomposition_bars(parts: Mapping[str, Sequence[float]], names: Sequence[str]) -> go.Figure:
