@@ -89,7 +89,7 @@ def test_a_moved_control_asks_nothing_of_who_executes_the_notebook(monkeypatch):
     from nbclient.output_widget import OutputWidget
 
     sent = []
-    monkeypatch.setattr(OutputWidget, "send", lambda *args, **options: sent.append(args))
+    monkeypatch.setattr(OutputWidget, "send", lambda *args, **_: sent.append(args))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(IN_A_KERNEL)])
     nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
     assert sent == []

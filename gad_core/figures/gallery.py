@@ -92,4 +92,6 @@ def _input(name: str, number: int) -> str:
 
 
 def _img(image: NDArray[np.uint8], text: str, side: int) -> str:
-    return f'<img src="{small_jpeg(image, side)}" alt="{text}" style="width:100%;max-width:{side}px">'
+    # The class keeps the theme from laying pictures on a light ground in dark mode.
+    style = f"width:100%;max-width:{side}px"
+    return f'<img class="dark-light" src="{small_jpeg(image, side)}" alt="{text}" style="{style}">'
