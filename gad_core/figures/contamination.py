@@ -18,7 +18,7 @@ _ESTIMATES = {
     "trimmed": (NORMAL, "dash", "square"),
     "robust": (MODEL, "dashdot", "diamond"),
 }
-_PANELS = {"auroc": "AUROC, %", "tpr": "detected anomalies (TPR), %"}
+_PANELS = {"auroc": "AUROC, %", "tpr": "TPR, %"}
 
 
 def by_share(rows: Sequence[Mapping[str, Any]], lowest: float = 50) -> go.Figure:
@@ -36,7 +36,11 @@ def by_share(rows: Sequence[Mapping[str, Any]], lowest: float = 50) -> go.Figure
     plotly.graph_objects.Figure
         A panel for each quantity, a line for each estimate; error bars are standard errors over draws.
     """
-    figure = make_subplots(cols=len(_PANELS), subplot_titles=list(_PANELS.values()), horizontal_spacing=0.1)
+    titles = list(_PANELS.values())
+    # One title for both x axes: on a phone two would lie on each other.
+    figure = make_subplots(
+        cols=2, subplot_titles=titles, x_title="anomalies in training, %", horizontal_spacing=0.12
+    )
     for estimate, (colour, dash, symbol) in _ESTIMATES.items():
         cells = [row for row in rows if row["estimate"] == estimate]
         for column, quantity in enumerate(_PANELS, start=1):
@@ -54,7 +58,7 @@ def by_share(rows: Sequence[Mapping[str, Any]], lowest: float = 50) -> go.Figure
                 col=column,
             )
     figure.update_yaxes(range=[lowest, 100.5], col=1).update_yaxes(range=[0, 103], col=2)
-    finished(figure, x="anomalies in training, %", height=420)
+    finished(figure, height=420)
     return figure.update_layout(legend={"y": 1.12}, margin={"t": 90})
 
 
