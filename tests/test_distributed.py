@@ -246,7 +246,7 @@ def test_no_readable_image_at_all(damaged):
 
 def test_an_error_that_no_image_is_to_blame_for_is_raised(paths, monkeypatch):
     monkeypatch.setattr(
-        "gad_core.features.pooled",
+        "gad_core.runtime.pooled",
         lambda maps: np.full((len(maps[0]), sum(m.shape[1] for m in maps)), np.nan),
     )
     with pytest.raises(InputError, match="not finite"):

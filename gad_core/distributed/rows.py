@@ -53,7 +53,7 @@ def received(extractor: FeatureExtractor, fingerprint: dict[str, Any]) -> Featur
     require_same_features(fingerprint, found)
     if found["runtime"] != fingerprint["runtime"]:
         raise InputError(
-            f"a worker runs networks with {found['runtime']}, this process with {fingerprint['runtime']}, and "
+            f"a worker runs networks with {found['runtime']}, this process with {fingerprint['runtime']}; "
             "the last digits would differ: install the same packages, or say --runtime torch"
         )
     return extractor
