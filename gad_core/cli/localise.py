@@ -27,6 +27,7 @@ MEASURES = {
     "pointing": "pointing %",
     "inside": "inside %",
     "area": "area %",
+    "completeness_error": "completeness error %",
 }
 
 
@@ -70,5 +71,5 @@ def _parameters(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    measured = (f"{100 * row[key]:.1f}" for key in MEASURES)
+    measured = ("" if row[key] is None else f"{100 * row[key]:.1f}" for key in MEASURES)
     return (row["category"], row["method"], row["predictor"], str(row["images"]), *measured)

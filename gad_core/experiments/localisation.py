@@ -7,7 +7,7 @@ defects are marked, normal ones included, are compared with the masks at the mas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,22 +41,40 @@ SAMPLES = 10
 WINDOWS = 5
 """Occlusion covers a square of one over this of the side, in steps of half of it."""
 
-Attribution = Callable[[PixelScore, "Tensor", "Tensor", np.random.Generator], NDArray[np.float32]]
 
 
-def _occluded(score: PixelScore, x: Tensor, normal: Tensor, _: np.random.Generator) -> NDArray[np.float32]:
+class Attributed(NamedTuple):
+    """Maps of a batch of images, by one method."""
+
+    maps: NDArray[np.float32]
+    """(b, s, s)."""
+    completeness_error: NDArray[np.float64] | None = None
+    """(b,) for a method that has to add up and may miss: how far off it is, as a share of the distance."""
+
+
+Attribution = Callable[[PixelScore, "Tensor", "Tensor", np.random.Generator], Attributed]
+
+
+def _integrated(score: PixelScore, x: Tensor, normal: Tensor, _: np.random.Generator) -> Attributed:
+    values, error = integrated_gradients(score, x, normal, STEPS)
+    return Attributed(pixel_relevance(values), error)
+
+
+def _smoothed(score: PixelScore, x: Tensor, _: Tensor, rng: np.random.Generator) -> Attributed:
+    return Attributed(pixel_relevance(smoothgrad(score, x, rng, samples=SAMPLES), signed=False))
+
+
+def _occluded(score: PixelScore, x: Tensor, normal: Tensor, _: np.random.Generator) -> Attributed:
     window = x.shape[-1] // WINDOWS
-    return occlusion(score, x, window, max(window // 2, 1), normal)
+    return Attributed(occlusion(score, x, window, max(window // 2, 1), normal))
 
 
 ATTRIBUTIONS: Mapping[str, Attribution] = {
-    "gradient x input": lambda score, x, normal, _: pixel_relevance(gradient_x_input(score, x, normal)),
-    "integrated gradients": lambda score, x, normal, _: pixel_relevance(
-        integrated_gradients(score, x, normal, STEPS).values
+    "gradient x input": lambda score, x, normal, _: Attributed(
+        pixel_relevance(gradient_x_input(score, x, normal))
     ),
-    "SmoothGrad": lambda score, x, _, rng: pixel_relevance(
-        smoothgrad(score, x, rng, samples=SAMPLES), signed=False
-    ),
+    "integrated gradients": _integrated,
+    "SmoothGrad": _smoothed,
     "occlusion": _occluded,
 }
 """Maps of a batch of inputs; their baseline is the training image with the smallest distance."""
@@ -95,7 +113,8 @@ def localisation_rows(
     -------
     list of dict
         ``category, backbone, method, predictor``, the numbers of ``images`` and of ``anomalous`` ones among
-        them, and what `gad_core.explain.localisation.localisation` gives.
+        them, what `gad_core.explain.localisation.localisation` gives, and ``completeness_error``, the largest
+        of any image as a fraction of its distance; None for methods that are exact or need not add up.
 
     Raises
     ------
@@ -120,7 +139,8 @@ def localisation_rows(
     paths = [data.test.paths[i] for i in masks]
     rows = []
     for method in methods:
-        for combine, maps in _maps(method, detectors, extractor, paths, baselines, seed, tick):
+        for combine, found in _maps(method, detectors, extractor, paths, baselines, seed, tick):
+            errors = found.completeness_error
             rows.append(
                 {
                     "category": data.category,
@@ -129,7 +149,8 @@ def localisation_rows(
                     "predictor": predictor_name(combine),
                     "images": len(masks),
                     "anomalous": sum(bool(mask.any()) for mask in masks.values()),
-                    **localisation(list(maps), list(masks.values())),
+                    **localisation(list(found.maps), list(masks.values())),
+                    "completeness_error": None if errors is None else float(errors.max()),
                 }
             )
     return rows
@@ -152,8 +173,8 @@ def _maps(
     baselines: Mapping[Combine, Any],
     seed: int,
     tick: Callable[[int], object],
-) -> Iterable[tuple[Combine, NDArray[np.float32]]]:
-    """Give the maps (n, s, s) of each predictor, at the resolution of the network's input."""
+) -> Iterable[tuple[Combine, Attributed]]:
+    """Give the maps of each predictor, at the resolution of the network's input."""
     if method == EXACT:
         return _exact_maps(detectors, extractor, paths, tick).items()
     scores = ((combine, PixelScore.of(detector, extractor)) for combine, detector in detectors.items())
@@ -168,7 +189,7 @@ def _exact_maps(
     extractor: FeatureExtractor,
     paths: Sequence[Any],
     tick: Callable[[int], object],
-) -> dict[Combine, NDArray[np.float32]]:
+) -> dict[Combine, Attributed]:
     """Compute the maps of all predictors in one pass of the network."""
     size = (extractor.input_size, extractor.input_size)
     found: dict[Combine, list[NDArray[np.float32]]] = {combine: [] for combine in detectors}
@@ -180,7 +201,7 @@ def _exact_maps(
         for combine, maps in zip(detectors, batch, strict=True):
             found[combine].append(maps)
         tick(len(batch[0]))
-    return {combine: np.concatenate(maps) for combine, maps in found.items()}
+    return {combine: Attributed(np.concatenate(maps)) for combine, maps in found.items()}
 
 
 def _attributed(
@@ -191,10 +212,11 @@ def _attributed(
     baseline: Any,
     seed: int,
     tick: Callable[[int], object],
-) -> NDArray[np.float32]:
+) -> Attributed:
     normal, rng, found = network_inputs(extractor, baseline), np.random.default_rng(seed), []
     for start in range(0, len(paths), score.batch_size):
         inputs = network_inputs(extractor, paths[start : start + score.batch_size])
         found.append(ATTRIBUTIONS[method](score, inputs, normal, rng))
         tick(len(inputs))
-    return np.concatenate(found)
+    maps, errors = zip(*found, strict=True)
+    return Attributed(np.concatenate(maps), None if errors[0] is None else np.concatenate(errors))
