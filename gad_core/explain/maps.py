@@ -68,7 +68,7 @@ class LevelRelevance:
         alike: dict[tuple[int, ...], NDArray[np.float64]] = {}
         for part in self.levels.values():
             alike[part.shape] = alike[part.shape] + part if part.shape in alike else part
-        return resampled_sum(list(alike.values()), size).astype(np.float32)
+        return resampled_sum([part.astype(np.float32) for part in alike.values()], size)
 
 
 def distance_gradient(detector: GaussianDetector, X: ArrayLike) -> NDArray[np.float64]:
@@ -141,7 +141,9 @@ def _weighted(
     import torch
 
     on_device = torch.from_numpy(weights.astype(np.float32)).to(values.device)
-    found = torch.einsum("bchw,bc->bhw", values, on_device).cpu().numpy().astype(np.float64)
+    # One row of weights times the map: on a CPU several times as fast as the einsum, a map times a column.
+    summed = torch.bmm(on_device[:, None], values.flatten(2)).view(len(values), *values.shape[2:])
+    found = summed.cpu().numpy().astype(np.float64)
     found += (means - found.mean(axis=(1, 2)))[:, None, None]
     return found
 

@@ -12,11 +12,15 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from gad_core.errors import InputError
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 @functools.lru_cache(maxsize=64)
@@ -81,33 +85,40 @@ def resample(maps: ArrayLike, size: tuple[int, int]) -> NDArray[np.float64]:
     [[0.0, 1.0, 3.0, 4.0]]
     """
     maps = np.asarray(maps, dtype=np.float64)
-    (h, w), (height, width) = maps.shape[-2:], checked_size(size)
-    if (h, w) == (height, width):
-        return maps
-    return axis_weights(h, height) @ maps @ axis_weights(w, width).T
+    return maps if maps.shape[-2:] == checked_size(size) else resampled_sum([maps], size)
 
 
-def resampled_sum(maps: Sequence[NDArray], size: tuple[int, int]) -> NDArray[np.float64]:
+def resampled_sum(maps: Sequence[NDArray[Real]], size: tuple[int, int]) -> NDArray[Real]:
     """Bring maps of several resolutions to one and add them up.
 
     Parameters
     ----------
-    maps : sequence of (..., h, w) arrays
-        At least one; h and w may differ, the other axes must not.
+    maps : sequence of (..., h, w) float32 or float64 arrays
+        At least one; h and w may differ, the other axes and the precision must not.
     size : (int, int)
         Height and width of the result.
 
     Returns
     -------
     (..., H, W) array
-        The sum of what `resample` gives for each, found without these.
+        The sum of what `resample` gives for each, found without these, in the maps' precision.
     """
     height, width = checked_size(size)
-    down = [axis_weights(each.shape[-2], height) @ each for each in maps]
-    across = [axis_weights(each.shape[-1], width) for each in maps]
-    # Side by side they are one matrix product, whose inner axis runs over all maps.
-    found: NDArray[np.float64] = np.concatenate(down, axis=-1) @ np.concatenate(across, axis=-1).T
+    dtype = maps[0].dtype
+    across = [each @ axis_weights(each.shape[-1], width).T.astype(dtype) for each in maps]
+    # Above one another they need one product, whose inner axis runs over the rows of all maps.
+    stacked = np.concatenate(across, axis=-2)
+    down = _side_by_side(tuple(each.shape[-2] for each in maps), height, dtype)
+    found = np.empty((*stacked.shape[:-2], height, width), dtype=dtype)
+    for index in np.ndindex(*stacked.shape[:-2]):
+        found[index] = down @ stacked[index]
     return found
+
+
+@functools.lru_cache(maxsize=64)
+def _side_by_side(lengths: tuple[int, ...], size: int, dtype: np.dtype) -> sparse.csr_array:
+    """`axis_weights` of several maps, (size, sum of lengths): only two or three of a map's in a row are not 0."""
+    return sparse.csr_array(np.concatenate([axis_weights(n, size) for n in lengths], axis=1), dtype=dtype)
 
 
 def checked_size(size: object) -> tuple[int, int]:
