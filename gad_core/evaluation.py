@@ -144,6 +144,29 @@ def bootstrap_auroc_change(
     return _bootstrap(_wins(labels, after) - _wins(labels, before), rng, level, resamples)
 
 
+def bootstrap_mean(
+    values: ArrayLike, rng: np.random.Generator, *, level: float = 0.95, resamples: int = 2000
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Percentile bootstrap interval of a mean over images.
+
+    Parameters
+    ----------
+    values : (n, ...) array
+        One or more numbers of each image; the images are resampled once for all of them.
+    rng, level, resamples
+        As in `bootstrap_auroc`.
+
+    Returns
+    -------
+    low, high : (...) arrays
+        The interval of each mean.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    means = np.tensordot(_multiplicities(len(values), resamples, rng), values, 1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
+
+
 def _wins(labels: ArrayLike, distances: ArrayLike) -> NDArray[np.float64]:
     """1 where an anomaly (row) lies further out than a normal one (column), 0.5 for ties; folds averaged."""
     labels, distances = _both_kinds(labels), np.atleast_2d(distances)

@@ -15,6 +15,7 @@ from gad_core.cli.common import (
     require_writable,
     selected_datasets,
 )
+from gad_core.experiments.faithfulness import TABLES, faithfulness_rows
 from gad_core.experiments.localisation import EXACT, SAMPLES, STEPS, WINDOWS, localisation_rows
 from gad_core.export import dataset_sha256, provenance
 from gad_core.levels import checked_combine
@@ -38,24 +39,27 @@ def run(args: argparse.Namespace) -> None:
     extractor, datasets = make_extractor(args), selected_datasets(args)
     widths = extractor.level_widths
     predictors = [checked_combine(widths, parse_combine(text)) for text in args.predictor or ()]
-    require_writable(args.csv, args.json)
+    folder = args.faithfulness
+    followed = {} if folder is None else {name: folder / f"{name}.csv" for name in TABLES}
+    require_writable(args.csv, args.json, *followed.values())
     rows, sources = [], []
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in followed}
+    chosen: dict[str, Any] = {"predictors": predictors or None, "limit": args.limit, "seed": args.seed}
     for data in datasets:
         with tqdm(desc=f"maps {data.category}", unit="image", disable=args.quiet) as bar:
-            rows += localisation_rows(
-                data,
-                extractor,
-                predictors=predictors or None,
-                methods=args.method,
-                limit=args.limit,
-                seed=args.seed,
-                tick=bar.update,
-            )
+            rows += localisation_rows(data, extractor, methods=args.method, tick=bar.update, **chosen)
+        if followed:
+            with tqdm(desc=f"curves {data.category}", unit="image", disable=args.quiet) as bar:
+                found = faithfulness_rows(data, extractor, tick=bar.update, **chosen)
+            tables = {name: tables[name] + found[name] for name in tables}
         masks = dataset_sha256(data.root / data.category, [mask for mask in data.test.masks if mask])
         sources.append(
             {"category": data.category, "masks_sha256": masks, "provenance": provenance(data, extractor)}
         )
     write_csv(args.csv, rows)
+    for name, path in followed.items():
+        if tables[name]:  # no picture with an object in front of a background, no rows
+            write_csv(path, tables[name])
     write_json(args.json, {**_parameters(args), "features": sources, "results": rows})
     print_table(
         ("category", "method", "predictor", "images", *MEASURES.values()), map(_cells, rows),

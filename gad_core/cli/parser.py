@@ -241,6 +241,11 @@ def _add_localise(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--csv", metavar="FILE", type=Path, help="also write the results as CSV")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write results and provenance as JSON")
+    parser.add_argument(
+        "--faithfulness", metavar="FOLDER", type=Path,
+        help="also follow the exact maps of the same images, and write as CSV deletion and insertion curves, "
+        "the areas under them, and the share of relevance on the background",
+    )  # fmt: skip
 
 
 def _add_audit(commands: argparse._SubParsersAction) -> None:

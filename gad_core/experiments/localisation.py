@@ -42,7 +42,6 @@ WINDOWS = 5
 """Occlusion covers a square of one over this of the side, in steps of half of it."""
 
 
-
 class Attributed(NamedTuple):
     """Maps of a batch of images, by one method."""
 
@@ -127,15 +126,7 @@ def localisation_rows(
         known = ", ".join((EXACT, *ATTRIBUTIONS))
         raise InputError(f"no method {min(unknown)!r} makes maps; there are: {known}")
     masks = drawn_masks(split_masks(data.test), limit, np.random.default_rng(seed))
-    X = extractor.fit(data.train.paths).transform(data.train.paths)
-    chosen: Sequence[Combine] = predictors or (*extractor.level_widths, "sum", "joint")
-    detectors = {
-        # Only the Gaussians are used; this threshold is the one that costs nothing.
-        combine: GaussianDetector(extractor.level_widths, combine, threshold="chi2").fit(X)
-        for combine in dict.fromkeys(chosen)
-    }
-    # A mean or median of images is no normal image: its blur is an anomaly itself.
-    baselines = {c: data.train.paths[int(d.mahalanobis(X).argmin())] for c, d in detectors.items()}
+    detectors, baselines = fitted(data, extractor, predictors)
     paths = [data.test.paths[i] for i in masks]
     rows = []
     for method in methods:
@@ -154,6 +145,21 @@ def localisation_rows(
                 }
             )
     return rows
+
+
+def fitted(
+    data: MVTecDataset, extractor: FeatureExtractor, predictors: Sequence[Combine] | None = None
+) -> tuple[dict[Combine, GaussianDetector], dict[Combine, Any]]:
+    """Fit a detector for each predictor, by default all, and find the training image of smallest distance."""
+    X = extractor.fit(data.train.paths).transform(data.train.paths)
+    chosen: Sequence[Combine] = predictors or (*extractor.level_widths, "sum", "joint")
+    detectors = {
+        # Only the Gaussians are used; this threshold is the one that costs nothing.
+        combine: GaussianDetector(extractor.level_widths, combine, threshold="chi2").fit(X)
+        for combine in dict.fromkeys(chosen)
+    }
+    # A mean or median of images is no normal image: its blur is an anomaly itself.
+    return detectors, {c: data.train.paths[int(d.mahalanobis(X).argmin())] for c, d in detectors.items()}
 
 
 def drawn_masks(

@@ -107,7 +107,7 @@ def resampled_sum(maps: Sequence[NDArray[Real]], size: tuple[int, int]) -> NDArr
     dtype = maps[0].dtype
     across = [each @ axis_weights(each.shape[-1], width).T.astype(dtype) for each in maps]
     # Above one another they need one product, whose inner axis runs over the rows of all maps.
-    stacked = np.concatenate(across, axis=-2)
+    stacked: NDArray[Real] = np.concatenate(across, axis=-2)
     down = _side_by_side(tuple(each.shape[-2] for each in maps), height, dtype)
     found = np.empty((*stacked.shape[:-2], height, width), dtype=dtype)
     for index in np.ndindex(*stacked.shape[:-2]):
@@ -117,7 +117,7 @@ def resampled_sum(maps: Sequence[NDArray[Real]], size: tuple[int, int]) -> NDArr
 
 @functools.lru_cache(maxsize=64)
 def _side_by_side(lengths: tuple[int, ...], size: int, dtype: np.dtype) -> sparse.csr_array:
-    """`axis_weights` of several maps, (size, sum of lengths): only two or three of a map's in a row are not 0."""
+    """`axis_weights` of several maps, (size, sum of lengths): a few of each map's in a row are not zero."""
     return sparse.csr_array(np.concatenate([axis_weights(n, size) for n in lengths], axis=1), dtype=dtype)
 
 
