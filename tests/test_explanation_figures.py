@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gad_core.figures.explanation import before_and_after, decomposition_bars, explained
+from gad_core.figures.explanation import (
+    before_and_after,
+    decomposition_bars,
+    exchange_curves,
+    explained,
+)
 from gad_core.figures.pictures import SIDE
 
 
@@ -44,3 +49,25 @@ def test_intervals_reach_from_their_low_to_their_high_end():
     assert (before.y[0], after.y[0], after.name) == (60, 90, "matched")
     assert before.error_y.array[0] == pytest.approx(15)
     assert before.error_y.arrayminus[0] == pytest.approx(10)
+
+
+def test_curves_have_a_panel_for_each_kind_and_a_line_for_each_map():
+    rows = [
+        {"curve": kind, "map": name, "share": share, "score": 0.5, "score_low": 0.4, "score_high": 0.8}
+        for kind in ("deletion", "insertion")
+        for name in ("exact map", "turned map")
+        for share in (0.0, 1.0)
+    ]
+    rows[2]["score"] = 0.7  # deletion by the turned map, at its start
+    lines = exchange_curves(rows).data
+    assert [(line.name, line.xaxis) for line in lines] == [
+        ("exact map", "x"),
+        ("turned map", "x"),
+        ("exact map", "x2"),
+        ("turned map", "x2"),
+    ]
+    assert list(lines[1].y) == pytest.approx([70, 50])
+    assert list(lines[0].error_y.array) == pytest.approx([30, 30])
+    assert list(lines[0].error_y.arrayminus) == pytest.approx([10, 10])
+    assert lines[0].line.dash != lines[1].line.dash
+    assert [line.showlegend for line in lines] == [True, True, False, False]

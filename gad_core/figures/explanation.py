@@ -85,6 +85,37 @@ def before_and_after(rows: Sequence[Mapping[str, Any]], change: str) -> go.Figur
     )
 
 
+def exchange_curves(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Draw how the distance changes while pixels are exchanged in the order of a map, and of a wrong one.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        With ``curve`` ("deletion" or "insertion"), ``map``, ``share`` and ``score`` with its interval
+        ``score_low``, ``score_high``, as fractions.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        A panel for each kind of curve, a line for each map; the bars are intervals.
+    """
+    kinds, maps = (list(dict.fromkeys(row[key] for row in rows)) for key in ("curve", "map"))
+    figure = make_subplots(cols=len(kinds), subplot_titles=kinds, shared_yaxes=True, horizontal_spacing=0.04)
+    looks = ((ANOMALOUS, "solid", "circle"), (NEUTRAL, "dash", "x"))
+    for column, kind in enumerate(kinds, start=1):
+        for name, (colour, dash, symbol) in zip(maps, looks, strict=True):
+            chosen = [row for row in rows if (row["curve"], row["map"]) == (kind, name)]
+            keys = ("share", "score", "score_low", "score_high")
+            share, score, low, high = (100 * np.array([row[key] for row in chosen]) for key in keys)
+            errors = {"array": high - score, "arrayminus": score - low, "thickness": 1}
+            line, marker = {"color": colour, "dash": dash}, {"symbol": symbol, "size": 8}
+            figure.add_scatter(x=share, y=score, error_y=errors, line=line, marker=marker, name=name,
+                               legendgroup=name, showlegend=column == 1, row=1, col=column)  # fmt: skip
+    figure.update_yaxes(rangemode="tozero")
+    finished(figure, x="pixels exchanged, %", height=400).update_yaxes(title="distance, %", col=1)
+    return figure.update_layout(legend={"y": 1.1})
+
+
 def decomposition_bars(parts: Mapping[str, Sequence[float]], names: Sequence[str]) -> go.Figure:
     """Draw how the squared distance of some images is made up.
 
