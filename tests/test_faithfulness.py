@@ -13,7 +13,6 @@ from gad_core.evaluation import bootstrap_mean
 from gad_core.experiments.faithfulness import (
     CURVES,
     EXACT,
-    STEPS,
     TABLES,
     TURNED,
     curve_tables,
@@ -85,13 +84,18 @@ def test_share_of_relevance_outside_of_the_object_by_hand():
     assert relevance_rows([inside], [~nothing], np.array([True]), 0) == []
 
 
+@pytest.fixture
+def few_steps(monkeypatch):
+    monkeypatch.setattr("gad_core.experiments.faithfulness.STEPS", 3)
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     sizes = {"n_train": 12, "n_test_good": 2, "n_test_defect": 1, "size": 64}
     return gad.synthesize(tmp_path_factory.mktemp("data"), categories=["nut"], **sizes, progress=False)
 
 
-def test_tables_are_the_same_each_time_and_belong_together(root):
+def test_tables_are_the_same_each_time_and_belong_together(root, few_steps):
     extractor = gad.FeatureExtractor("embedded", levels=[4, 5], size=96, progress=False)
     data, ticks = gad.MVTecDataset(root, "nut"), []
     once, again = (
@@ -100,12 +104,12 @@ def test_tables_are_the_same_each_time_and_belong_together(root):
     )
     assert once == again
     assert sum(ticks) == 2 * 2 * 2
-    assert len(once["curves"]) == 2 * 2 * 2 * (STEPS + 1)
+    assert len(once["curves"]) == 2 * 2 * 2 * 4
     assert {row["predictor"] for row in once["relevance"]} == {"level 4", "joint"}
     check_curves(once["curves"], once["areas"])
 
 
-def test_the_command_writes_the_tables(root, tmp_path):
+def test_the_command_writes_the_tables(root, tmp_path, few_steps):
     words = ["localise", "--data", root, "--backbone", "embedded", "--levels", "5", "--predictor", "5"]
     words += ["--limit", "1", "--no-cache", "--quiet", "--faithfulness", tmp_path / "new"]
     assert main([str(word) for word in words]) == 0

@@ -220,6 +220,9 @@ def test_every_attribution_gives_rows_and_a_draw_limits_them(root, extractor, mo
     rows = localisation_rows(data, extractor, predictors=["joint"], methods=methods, limit=1)
     assert [row["method"] for row in rows] == list(methods)
     assert {(row["images"], row["anomalous"]) for row in rows} == {(2, 1)}
+    errors = {row["method"]: row["completeness_error"] for row in rows}
+    assert errors.pop("integrated gradients") > 0
+    assert set(errors.values()) == {None}
     again = localisation_rows(data, extractor, predictors=["joint"], methods=methods, limit=1)
     assert rows == again
     with pytest.raises(InputError, match="no method 'guess'"):
@@ -268,16 +271,33 @@ def test_the_command_refuses_bad_input_with_one_line(root, tmp_path, capsys):
         assert message in err
 
 
+def test_stored_attributions_were_measured_on_the_same_images_and_add_up():
+    rows = stored_rows("attributions", tier="explain")
+    assert {row["category"] for row in rows} >= {"bottle"}
+    for category in {row["category"] for row in rows}:
+        chosen = {row["method"]: row for row in rows if row["category"] == category}
+        assert set(chosen) == {EXACT, *ATTRIBUTIONS}
+        assert len({(row["images"], row["anomalous"], row["area"]) for row in chosen.values()}) == 1
+        errors = {method: row["completeness_error"] for method, row in chosen.items()}
+        assert 0 < errors.pop("integrated gradients") < 0.01
+        assert set(errors.values()) == {None}
+
+
 # --- real images ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.reference
-def test_bottle_reaches_the_reference(shared, b4_weights):
-    extractor = gad.FeatureExtractor("efficientnet_b4", b4_weights, range(1, 8))
-    rows = localisation_rows(gad.MVTecDataset(shared / "mvtec", "bottle"), extractor, predictors=[7, "joint"])
+def test_bottle_reaches_the_reference(shared, b4_weights, tmp_path):
+    data = gad.MVTecDataset(shared / "mvtec", "bottle")
+    extractor = gad.FeatureExtractor("efficientnet_b4", b4_weights, range(1, 8), cache=tmp_path)
+    rows = localisation_rows(data, extractor, predictors=[7, "joint"])
     assert rows[0]["pixel_auroc"] == pytest.approx(0.951, abs=0.0005)  # method: what these already show
     assert rows[1]["pixel_auroc"] > 0.95
     stored = stored_rows("localisation", tier="explain", category="bottle", method=EXACT)
     for row in rows:
         (kept,) = (each for each in stored if each["predictor"] == row["predictor"])
         assert row == pytest.approx(kept, abs=2e-3)
+    method = "gradient x input"  # the quickest of those that ask for a gradient
+    (row,) = localisation_rows(data, extractor, predictors=["joint"], methods=[method], limit=4)
+    (kept,) = stored_rows("attributions", tier="explain", category="bottle", method=method)
+    assert row == pytest.approx(kept, abs=2e-3)

@@ -28,7 +28,8 @@ KINDS = {
     },
     "results/explain": {
         "licence": "CC BY-NC-SA 4.0 (features/LICENSE)",
-        "source": "computed from MVTec AD, (c) MVTec Software GmbH, by gad audit (results/explain/README.md)",
+        "source": "computed from MVTec AD, (c) MVTec Software GmbH, by gad audit or gad localise "
+        "(results/explain/README.md)",
     },
     "results/speed": {
         "licence": "BSD-3-Clause",

@@ -104,20 +104,29 @@ def resampled_sum(maps: Sequence[NDArray[Real]], size: tuple[int, int]) -> NDArr
         The sum of what `resample` gives for each, found without these, in the maps' precision.
     """
     height, width = checked_size(size)
-    dtype = maps[0].dtype
-    across = [each @ axis_weights(each.shape[-1], width).T.astype(dtype) for each in maps]
     # Above one another they need one product, whose inner axis runs over the rows of all maps.
-    stacked: NDArray[Real] = np.concatenate(across, axis=-2)
-    down = _side_by_side(tuple(each.shape[-2] for each in maps), height, dtype)
-    found = np.empty((*stacked.shape[:-2], height, width), dtype=dtype)
+    stacked: NDArray[Real] = np.concatenate([_across(each, width) for each in maps], axis=-2)
+    down = _side_by_side(tuple(each.shape[-2] for each in maps), height, stacked.dtype)
+    found = np.empty((*stacked.shape[:-2], height, width), dtype=stacked.dtype)
     for index in np.ndindex(*stacked.shape[:-2]):
         found[index] = down @ stacked[index]
     return found
 
 
+def _across(maps: NDArray[Real], width: int) -> NDArray[Real]:
+    """Bring the rows of maps (..., h, w) to another number of pixels."""
+    rows = maps.reshape(-1, maps.shape[-1])
+    found: NDArray[Real] = (_side_by_side(maps.shape[-1:], width, maps.dtype) @ rows.T).T
+    return found.reshape(*maps.shape[:-1], width)
+
+
 @functools.lru_cache(maxsize=64)
 def _side_by_side(lengths: tuple[int, ...], size: int, dtype: np.dtype) -> sparse.csr_array:
-    """`axis_weights` of several maps, (size, sum of lengths): a few of each map's in a row are not zero."""
+    """`axis_weights` of several maps, (size, sum of lengths).
+
+    A few weights of each map in a row are not zero, so that a sparse product takes a fraction of the time of
+    a dense one. It also starts no threads of a BLAS, which would get in the way of the network's.
+    """
     return sparse.csr_array(np.concatenate([axis_weights(n, size) for n in lengths], axis=1), dtype=dtype)
 
 
