@@ -18,7 +18,7 @@ from gad_core.figures.pictures import small_jpeg
 SIDE, THUMB = 130, 48
 """Pixels of the longer side of a picture, and of one to click at."""
 
-_ROW = "display:grid;grid-template-columns:repeat(auto-fill,minmax(90px,1fr));gap:6px"
+_ROW = "display:grid;grid-template-columns:repeat(auto-fill,minmax(min(105px,30%),1fr));gap:6px"
 _STYLE = """
 #{id} input {{ position: absolute; opacity: 0 }}
 #{id} label {{ cursor: pointer; display: inline-block; padding: 2px; border: 3px solid transparent }}
