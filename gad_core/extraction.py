@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from gad_core.decoding import decoded_batches, source_name
 from gad_core.errors import InputError
 from gad_core.images import Source
 from gad_core.stages import StageTimes
+
+T = TypeVar("T")
 
 StartFeatures = Callable[[NDArray[np.uint8]], Callable[[], NDArray[np.float32]]]
 """Starts to compute the features of (b, s, s, 3) images; what it returns waits for them."""
@@ -67,6 +70,28 @@ def computed_rows(
         running = started
     if failure is not None:
         raise failure
+
+
+def waited(started: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """Wait for what was started, one behind: the next is started before one is waited for.
+
+    Parameters
+    ----------
+    started : iterable of callable
+        Taking one starts it; calling it waits.
+
+    Yields
+    ------
+    object
+        What each call returns, in order.
+    """
+    running: Callable[[], T] | None = None
+    for each in started:
+        if running is not None:
+            yield running()
+        running = each
+    if running is not None:
+        yield running()
 
 
 def _finished(

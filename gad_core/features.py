@@ -27,7 +27,7 @@ from gad_core.converted import kept_model
 from gad_core.decoding import as_sources, cached_rows, decoded_batches
 from gad_core.errors import InputError
 from gad_core.execution import Execution, Precision, Runtime, choose_execution
-from gad_core.extraction import StartFeatures, computed_rows
+from gad_core.extraction import StartFeatures, computed_rows, waited
 from gad_core.fingerprint import calibration_sha256, fitted_weights, require_same_features
 from gad_core.images import RESIZE_RULE, Source
 from gad_core.runtime import (
@@ -36,6 +36,7 @@ from gad_core.runtime import (
     load_network,
     normalised,
     torch_features,
+    torch_maps,
     whole_number,
 )
 from gad_core.stages import StageTimes, staged
@@ -326,9 +327,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         sources, levels = as_sources(X), tuple(self.level_widths)
         device, start = self._start_maps()
         batches = self._batches(range(len(sources)))
-        for _, images, _ in decoded_batches(sources, batches, self.input_size, with_digests=False):
+        decoded = decoded_batches(sources, batches, self.input_size, with_digests=False)
+        for maps in waited(start(images) for _, images, _ in decoded):
             with computing(device):
-                maps = start(images)
                 found = reduce({level: maps[level - 1] for level in levels})
             yield found
 
@@ -494,15 +495,20 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
         return start
 
-    def _start_maps(self) -> tuple[Any, Callable[[NDArray[np.uint8]], list[Tensor]]]:
-        """Give a device, and the function that computes the maps of a batch on it."""
-        import torch
-
+    def _start_maps(self) -> tuple[Any, Callable[[NDArray[np.uint8]], Callable[[], list[Tensor]]]]:
+        """Give a device, and the function that starts to compute the maps of a batch on it."""
         if self.execution().runtime == "torch":
             device, network = self.load_network()
-            return device, lambda images: network(normalised(images, device))
+            return device, torch_maps(network, device)
+        import torch
+
         compiled = self._compile(with_maps=True)
-        return torch.device("cpu"), lambda images: [torch.from_numpy(m) for m in compiled.start(images)()]
+
+        def start(images: NDArray[np.uint8]) -> Callable[[], list[Tensor]]:
+            wait = compiled.start(images)
+            return lambda: [torch.from_numpy(maps) for maps in wait()]
+
+        return torch.device("cpu"), start
 
     def _compile(self, *, with_maps: bool) -> CompiledNetwork:
         from gad_core.openvino_runtime import CompiledNetwork, convert

@@ -211,6 +211,34 @@ def pooled(maps: Iterable[Tensor]) -> NDArray[np.float32]:
     return torch.cat([m.float().mean(dim=(2, 3)) for m in maps], dim=1).cpu().numpy()
 
 
+def torch_maps(
+    network: nn.Module, device: torch.device
+) -> Callable[[NDArray[np.uint8]], Callable[[], list[Tensor]]]:
+    """Give the function that prepares to compute the maps of a batch of images, in float32.
+
+    Parameters
+    ----------
+    network, device
+        From `load_network`.
+
+    Returns
+    -------
+    callable
+        Takes (b, s, s, 3) uint8 images; gives a function that computes the (b, c, h, w) maps of all levels,
+        when it is called: maps are large, and two batches of them need not exist.
+    """
+
+    def start(images: NDArray[np.uint8]) -> Callable[[], list[Tensor]]:
+        def wait() -> list[Tensor]:
+            with computing(device):
+                maps: list[Tensor] = network(normalised(images, device))
+            return maps
+
+        return wait
+
+    return start
+
+
 def torch_features(
     network: nn.Module, device: torch.device, precision: str = "fp32", times: StageTimes | None = None
 ) -> Callable[[NDArray[np.uint8]], Callable[[], NDArray[np.float32]]]:

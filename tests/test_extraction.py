@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gad_core.errors import InputError
-from gad_core.extraction import computed_rows
+from gad_core.extraction import computed_rows, waited
 from gad_core.stages import StageTimes
 
 SIZE = 4
@@ -64,6 +64,19 @@ def test_features_that_are_not_finite_name_the_image():
     assert [next(rows)[0] for _ in range(3)] == [0, 1, 2]
     with pytest.raises(InputError, match="image array 3 gives features that are not finite"):
         next(rows)
+
+
+def test_waiting_is_one_behind_starting():
+    events = []
+
+    def started():
+        for i in range(3):
+            events.append(f"start {i}")
+            yield lambda i=i: events.append(f"wait {i}") or i
+
+    assert list(waited(started())) == [0, 1, 2]
+    assert events == ["start 0", "start 1", "wait 0", "start 2", "wait 1", "wait 2"]
+    assert list(waited([])) == []
 
 
 def test_the_stages_are_timed():
