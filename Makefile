@@ -10,7 +10,7 @@ VENV_PYTHON := .venv/bin/python
 BUILT := _build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help venv book notebooks repository serve browser test lint bench lock wheel clean
+.PHONY: help venv book notebooks repository serve browser test lint bench peers lock wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,15 @@ lint: venv ## ruff check, ruff format --check, mypy
 
 bench: venv ## measure speed and memory
 	$(VENV_PYTHON) -m benchmarks
+
+peers: venv .venv-peers/.ready ## measure anomalib's methods beside ours (makes .venv-peers first)
+	$(VENV_PYTHON) -m benchmarks.peers
+
+.venv-peers/.ready: benchmarks/peers-requirements.txt
+	rm -rf .venv-peers
+	$(VENV_PYTHON) -m uv venv --quiet --python $(VENV_PYTHON) .venv-peers
+	$(VENV_PYTHON) -m uv pip install --quiet --python .venv-peers/bin/python -r benchmarks/peers-requirements.txt
+	touch $@
 
 lock: venv ## recompile requirements.lock from pyproject.toml (UPGRADE=--upgrade for newer versions)
 	$(VENV_PYTHON) -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \

@@ -35,6 +35,11 @@ KINDS = {
         "licence": "BSD-3-Clause",
         "source": "measured by python -m benchmarks.record (results/speed/README.md)",
     },
+    "results/speed/peers.csv": {
+        "licence": "CC BY-NC-SA 4.0 (features/LICENSE)",
+        "source": "measured on MVTec AD, (c) MVTec Software GmbH, by python -m benchmarks.peers "
+        "(results/speed/README.md)",
+    },
     "paper_numbers.csv": {
         "licence": "facts, quoted with their source",
         "source": "Rippel, Mertens, König and Merhof, IEEE TIM 70 (2021), doi:10.1109/TIM.2021.3098381, "
