@@ -12,7 +12,8 @@ from benchmarks.extraction import SHARED_WEIGHTS, write_images
 from gad_core.execution import openvino_installed
 
 FIT_AND_SCORE = """
-import resource, sys
+import sys
+from pathlib import Path
 from gad_core import FeatureExtractor, GaussianDetector
 name, weights, depth, size, count, cache, *paths = sys.argv[1:]
 paths = (paths * (int(count) // len(paths) + 1))[:int(count)]
@@ -21,7 +22,9 @@ extractor = FeatureExtractor(name, weights, range(1, int(depth) + 1), size=int(s
 X = extractor.fit(paths).transform(paths)
 detector = GaussianDetector(extractor.level_widths, threshold="chi2").fit(X)
 assert len(detector.predict(X)) == len(paths)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not ru_maxrss: it starts with the peak of the process that started this one.
+lines = Path("/proc/self/status").read_text().splitlines()
+print(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 """
 
 
@@ -31,8 +34,7 @@ def peak_mebibytes(
     """Fit and score `count` images (the files repeated) in a fresh process; give its peak resident memory."""
     command = [sys.executable, "-c", FIT_AND_SCORE, name, weights, str(depth), str(size), str(count), cache]
     done = subprocess.run([*command, *map(str, paths)], capture_output=True, text=True, check=True)
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss
-    return int(done.stdout) / unit
+    return int(done.stdout) / 2**10
 
 
 def memory() -> Iterator[tuple[str, str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,12 @@ def network_share() -> dict[str, float]:
         paths = write_images(Path(folder), IMAGES, PIXELS)
         extractor = _extractor(_weights())
         with extractor.profiled() as times:
-            extractor.transform(paths[:1])
-            before = dict(times.busy)
-            seconds = best_seconds(lambda: extractor.transform(paths), repeats=1)
-        runs = 2  # best_seconds warms up once
-        busy = (times.busy["network"] - before["network"]) / runs
-    return {"seconds": seconds, "network": busy, "share": busy / seconds}
+            extractor.transform(paths[:8])
+            before, start = times.busy["network"], time.perf_counter()
+            extractor.transform(paths)
+            seconds = time.perf_counter() - start
+            busy = times.busy["network"] - before
+    return {"images": IMAGES, "seconds": seconds, "network": busy, "share": busy / seconds}
 
 
 def floors() -> list[dict[str, Any]]:

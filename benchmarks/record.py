@@ -55,7 +55,8 @@ def main(folder: Path, names: list[str]) -> None:
         rows = PARTS[name]()
         write_csv(folder / f"{name}.csv", rows)
         print(f"wrote {name}.csv", *rows, sep="\n  ")
-    write_json(folder / "machine.json", describe())
+    if not names:  # tables of one part alone may be from another machine
+        write_json(folder / "machine.json", describe())
 
 
 if __name__ == "__main__":

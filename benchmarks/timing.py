@@ -34,7 +34,7 @@ class Comparison:
 def compare(
     name: str, plain: Callable[[], object], ours: Callable[[], object], *, target: float, pairs: int = 3
 ) -> Comparison:
-    """Run both once to warm up, then in turn, `pairs` times."""
+    """Run ours once to warm up, then both in turn, `pairs` times."""
     ours()
     seconds: dict[str, list[float]] = {"plain": [], "ours": []}
     for _ in range(pairs):

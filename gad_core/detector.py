@@ -342,8 +342,8 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
             return self.moments_
         if not hasattr(self, "_rows"):
             raise InputError(
-                "a detector that was stored does not carry its training samples, so partial_fit cannot add "
-                "to them: fit again on all samples together"
+                "a detector that was stored, or fitted on several workers, does not carry its training "
+                "samples, so partial_fit cannot add to them: fit again on all samples together"
             )
         if not np.array_equal(column_means(self._rows), self._rows_mean):
             raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -54,22 +55,12 @@ def computed_rows(
         For the first image that cannot be read, or whose features are not finite; it names the image. The
         images of the batches before it are handed over first.
     """
-    running: tuple[Sequence[int], list[str], Callable[[], NDArray[np.float32]]] | None = None
     decoded = decoded_batches(sources, batches, size, with_digests=with_digests, times=times)
-    failure: InputError | None = None
-    while True:
-        try:
-            batch = next(decoded, None)
-        except InputError as error:
-            batch, failure = None, error
-        started = None if batch is None else (batch[0], batch[2], start(batch[1]))
-        if running is not None:
-            yield from _finished(sources, *running)
-        if started is None:
-            break
-        running = started
-    if failure is not None:
-        raise failure
+    started = (
+        partial(_finished, sources, where, digests, start(images)) for where, images, digests in decoded
+    )
+    for rows in waited(started):
+        yield from rows
 
 
 def waited(started: Iterable[Callable[[], T]]) -> Iterator[T]:
@@ -84,14 +75,26 @@ def waited(started: Iterable[Callable[[], T]]) -> Iterator[T]:
     ------
     object
         What each call returns, in order.
+
+    Raises
+    ------
+    InputError
+        That starting one raised, after what was started before has been waited for.
     """
-    running: Callable[[], T] | None = None
-    for each in started:
+    iterator, running = iter(started), None
+    failure: InputError | None = None
+    while failure is None:
+        try:
+            following = next(iterator, None)
+        except InputError as error:
+            following, failure = None, error
         if running is not None:
             yield running()
-        running = each
-    if running is not None:
-        yield running()
+        if following is None:
+            break
+        running = following
+    if failure is not None:
+        raise failure
 
 
 def _finished(

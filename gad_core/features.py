@@ -40,6 +40,7 @@ from gad_core.runtime import (
     whole_number,
 )
 from gad_core.stages import StageTimes, staged
+from gad_core.threads import thread_count
 from gad_core.weights import NAMED, Weights, WeightsFile, named_weights, resolve_weights
 
 if TYPE_CHECKING:
@@ -443,7 +444,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         recipe = {key: value for key, value in self.fingerprint().items() if key not in ignored}
         # torch draws the random weights, and another version may draw others.
         torch = importlib.metadata.version("torch") if self.weights == "random" else None
-        return {**recipe, "torch": torch, "depth": max(self.level_widths)}
+        # What else than float32 is rounded where, each kind of device decides.
+        full = recipe["precision"] == "fp32" or recipe["runtime"] == "openvino"
+        device = None if full else choose_device(self.device).type
+        return {**recipe, "torch": torch, "device": device, "depth": max(self.level_widths)}
 
     def open_cache(self) -> FeatureCache | None:
         """Give the cache that `cache` names, or None without one."""
@@ -517,13 +521,16 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             network = load_network(*self._network_choice(), self._calibration(), choose_device("cpu"))
             return convert(network, self.input_size, with_maps=with_maps)
 
-        file, cache, recipe = self._weights_file(), self.open_cache(), self._recipe()
-        recipe = {**recipe, "weights_sha256": None if file is None else file.sha256}
-        if self._compiled is None or self._compiled[0] != recipe:
-            self._compiled = (recipe, {})
+        cache, recipe = self.open_cache(), self._recipe()
+        key = (recipe, thread_count())
+        if self._compiled is None or self._compiled[0] != key:
+            self._compiled = (key, {})
         if with_maps not in self._compiled[1]:
+            if cache is not None:
+                cache.require_writable()
             folder = None if cache is None else cache.folder / "networks"
-            model = kept_model(folder, {**recipe, "with_maps": with_maps}, converted)
+            graph = {k: v for k, v in recipe.items() if k not in ("runtime", "precision", "device")}
+            model = kept_model(folder, {**graph, "with_maps": with_maps}, converted)
             precision = "fp32" if with_maps else self.execution().precision
             self._compiled[1][with_maps] = CompiledNetwork(model, precision, self._times)
         return self._compiled[1][with_maps]

@@ -52,8 +52,8 @@ def calibration_sha256(calibration: Mapping[str, np.ndarray] | None) -> str | No
 def require_same_features(fitted: Mapping[str, Any], present: Mapping[str, Any]) -> None:
     """Raise InputError unless two fingerprints describe the same features.
 
-    The names of weights files and the versions of gad_core may differ, and so may the runtime, whose features
-    are equal but for the last digits of float32.
+    The names of weights files and the versions of gad_core may differ, and so may the runtime in float32,
+    where features are equal but for the last digits.
 
     Parameters
     ----------
@@ -74,7 +74,10 @@ def require_same_features(fitted: Mapping[str, Any], present: Mapping[str, Any])
     ...
     gad_core.errors.InputError: the model was fitted with size 380, this is 224: use the same input size
     """
-    for key, remedy in _REMEDIES.items():
+    remedies = dict(_REMEDIES)
+    if fitted.get("precision", "fp32") != "fp32":
+        remedies["runtime"] = "use the same runtime (--runtime), because each rounds elsewhere"
+    for key, remedy in remedies.items():
         was, given = fitted.get(key, _BEFORE.get(key)), present.get(key, _BEFORE.get(key))
         if was != given:
             thing = key.replace("_", " ")
@@ -101,6 +104,11 @@ def check_extractor(detector: Any, extractor: Any) -> None:
     """
     if not hasattr(detector, "gaussians_"):
         raise InputError("the detector is not fitted: call fit with features of normal images first")
+    if (precision := extractor.execution().precision) != "fp32":
+        raise InputError(
+            "maps and gradients are computed in float32, and their mean would not be the distance in "
+            f'{precision}: use precision="fp32", for the fit too'
+        )
     described = getattr(detector, "extractor_", None)
     if described:
         require_same_features(described["fingerprint"], extractor.fingerprint())

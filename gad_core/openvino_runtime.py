@@ -6,6 +6,7 @@ batch that it came in, nor on the number of processors.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,7 @@ class CompiledNetwork:
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
             "NUM_STREAMS": streams,
             "INFERENCE_NUM_THREADS": cores,
+            "ENABLE_CPU_PINNING": False,  # other processes, such as workers, may be on the same cores
             "PERF_COUNT": times is not None,
         }
         self.times = times
@@ -116,6 +118,7 @@ class CompiledNetwork:
         # Twice as many requests as streams, so that the next one is there when one is done.
         self._requests = [_Request(compiled.create_infer_request(), times) for _ in range(2 * streams)]
         self._next = 0
+        self._lock = threading.RLock()  # of the ring: several threads may use one network
 
     def start(self, images: NDArray[np.uint8]) -> Callable[[], list[NDArray[np.float32]]]:
         """Start to compute on images.
@@ -132,16 +135,18 @@ class CompiledNetwork:
         """
         results: list[list[NDArray[np.float32]]] = [[] for _ in images]
         used = []
-        for image, result in zip(images, results, strict=True):
-            request = self._requests[self._next]
-            self._next = (self._next + 1) % len(self._requests)
-            request.start(image[None], result)
-            used.append(request)
+        with self._lock:
+            for image, result in zip(images, results, strict=True):
+                request = self._requests[self._next]
+                self._next = (self._next + 1) % len(self._requests)
+                request.start(image[None], result)
+                used.append(request)
 
         def wait() -> list[NDArray[np.float32]]:
-            for request, result in zip(used, results, strict=True):
-                if not result:
-                    request.finish()
+            with self._lock:
+                for request, result in zip(used, results, strict=True):
+                    if not result:
+                        request.finish()
             return [np.concatenate([result[i] for result in results]) for i in range(self._outputs)]
 
         return wait

@@ -261,9 +261,9 @@ def torch_features(
 
     def start(images: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
         with computing(device, precision=precision):
-            with staged(times, "network"):
+            with staged(times, "network", threaded=True):
                 maps = network(normalised(images, device))
-            with staged(times, "pooling"):
+            with staged(times, "pooling", threaded=True):
                 features = pooled(maps)
         return lambda: features
 

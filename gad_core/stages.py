@@ -61,17 +61,29 @@ class StageTimes:
             self.work[name] = self.work.get(name, 0.0) + seconds
 
     @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a block that one thread computes by itself."""
+    def busy_with(self, name: str) -> Iterator[None]:
+        """Time a block that threads of its own compute, whose processor seconds cannot be told."""
         self.begin(name)
-        start = time.thread_time()
         try:
             yield
         finally:
-            self.add_work(name, time.thread_time() - start)
             self.end(name)
 
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a block that one thread computes by itself."""
+        start = time.thread_time()
+        try:
+            with self.busy_with(name):
+                yield
+        finally:
+            self.add_work(name, time.thread_time() - start)
 
-def staged(times: StageTimes | None, name: str) -> contextlib.AbstractContextManager[None]:
-    """Time a block if there are clocks: ``times.stage(name)``, or nothing."""
-    return contextlib.nullcontext() if times is None else times.stage(name)
+
+def staged(
+    times: StageTimes | None, name: str, *, threaded: bool = False
+) -> contextlib.AbstractContextManager[None]:
+    """Time a block if there are clocks: `StageTimes.stage`, or `StageTimes.busy_with` if it is threaded."""
+    if times is None:
+        return contextlib.nullcontext()
+    return times.busy_with(name) if threaded else times.stage(name)

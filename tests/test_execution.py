@@ -39,12 +39,6 @@ def test_bfloat16_goes_where_the_processor_has_it(installed, monkeypatch):
         choose_execution("cpu", "openvino", "bf16")
 
 
-def test_the_answer_about_bfloat16_is_openvinos():
-    openvino = pytest.importorskip("openvino")
-    has = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    assert execution._has_bf16() == has
-
-
 @pytest.mark.parametrize(
     ("device", "runtime", "precision", "message"),
     [

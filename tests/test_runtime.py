@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from gad_core import FeatureExtractor
 from gad_core.calibration import apply_calibration, calibrate
 from gad_core.errors import InputError
 from gad_core.images import MEAN, STD
@@ -113,3 +114,16 @@ def test_whole_number(value):
     assert whole_number(np.int64(3), "n", 1) == 3
     with pytest.raises(InputError, match="n must be a whole number of at least 1"):
         whole_number(value, "n", 1)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("tf32", 2e-2), ("bf16", 5e-2)])
+def test_cuda_agrees_with_the_cpu(precision, tolerance):
+    images = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
+    expected = FeatureExtractor("embedded", size=64, runtime="torch", device="cpu", progress=False).transform(
+        images
+    )
+    found = FeatureExtractor(
+        "embedded", size=64, device="cuda", precision=precision, progress=False
+    ).transform(images)
+    assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()

@@ -82,7 +82,7 @@ def _evaluate(
 ) -> list[dict[str, Any]]:
     train = extractor.fit(data.train.paths).transform(data.train.paths)
     test = extractor.transform(data.test.paths)
-    with staged(times, "statistics"):
+    with staged(times, "statistics", threaded=True):
         return [
             {
                 "category": data.category,

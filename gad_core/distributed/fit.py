@@ -88,7 +88,8 @@ def fit_images(
     Raises
     ------
     InputError
-        If no image, or too few, can be read, or the detector cannot be fitted from moments.
+        If no image, or too few, can be read, the detector cannot be fitted from moments, or is for other
+        levels.
 
     Examples
     --------
@@ -99,6 +100,11 @@ def fit_images(
     (20, 64)
     """
     detector._check_streaming()
+    if detector.levels and dict(detector.levels) != extractor.level_widths:
+        raise InputError(
+            f"the detector is for levels of widths {dict(detector.levels)}, this extractor gives "
+            f"{extractor.level_widths}: give the detector levels=extractor.level_widths"
+        )
     sources = as_sources(images)
     workers = Here() if workers is None else workers
     calibrate_readable(extractor, sources)

@@ -11,7 +11,8 @@ BLOCK = 64
 """Images in a block: the unit whose numbers are computed at one go, and so never depend on the partition."""
 
 MOST_TASKS = 256
-"""Largest number of tasks that the images are cut into: what a scheduler must remember is bounded by it."""
+"""Largest number of tasks that the images are cut into. Beside them, a scheduler must remember only the
+images' paths and groups, some hundred bytes an image."""
 
 T = TypeVar("T")
 

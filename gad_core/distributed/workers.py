@@ -24,7 +24,7 @@ RETRIES = 2
 CONNECT_SECONDS = 20
 """How long a scheduler and its first worker are waited for."""
 
-_LIBRARIES = ("numpy", "scipy", "torch", "openvino")
+_LIBRARIES = ("numpy", "scipy", "torch", "torchvision", "openvino", "pillow")
 
 
 class Workers(Protocol):
@@ -127,8 +127,8 @@ def connected(scheduler: str) -> Iterator[OnCluster]:
     Raises
     ------
     InputError
-        If Dask is not installed, nothing answers, there is no worker, or one has other versions of gad-core,
-        numpy, scipy, torch or OpenVINO, with which the numbers would differ.
+        If Dask is not installed, nothing answers, there is no worker, or one has several threads or other
+        versions of the libraries that decide the numbers.
     """
     kind, _, count = scheduler.partition(":")
     local = kind == "local"
@@ -203,6 +203,13 @@ def _version(name: str) -> str:
 
 
 def _require_same_versions(client: Client) -> None:
+    threads = {name: worker["nthreads"] for name, worker in client.scheduler_info()["workers"].items()}
+    if max(threads.values()) > 1:
+        name = max(threads, key=threads.__getitem__)
+        raise InputError(
+            f"worker {name} has {threads[name]} threads, and limits of threads hold for whole processes: "
+            "start dask worker ADDRESS --nthreads 1, and several of them with --nworkers"
+        )
     here = _versions()
     try:
         there = client.run(_versions)
