@@ -172,6 +172,16 @@ def test_the_partition_does_not_show(cluster, paths, alone, blocks):
     assert (got.count, got.unreadable) == (N, [])
 
 
+def test_the_partition_does_not_show_in_openvino(paths, cluster):
+    pytest.importorskip("openvino", reason="the package openvino is not installed (extra fast)")
+    few = paths[: BLOCK + 10]
+    fits = [
+        fit_images(detector(threshold="chi2"), extractor(runtime="openvino"), few, where)
+        for where in (None, cluster)
+    ]
+    assert_same_bits(*(state(fit.detector) for fit in fits))
+
+
 def test_one_worker_gives_what_two_give(cluster, paths, alone):
     first = min(cluster.client.scheduler_info()["workers"])
     one = OnCluster(cluster.client, workers=[first], allow_other_workers=False)
@@ -265,6 +275,12 @@ def test_what_cannot_be_fitted_is_refused(paths, options, message):
         fit_images(detector(**options), extractor(), paths[:few])
 
 
+def test_levels_of_another_extractor_are_refused(paths):
+    other = gad.GaussianDetector({1: 48})
+    with pytest.raises(InputError, match=r"widths \{1: 48\}, this extractor gives \{1: 64"):
+        fit_images(other, extractor(), paths[:20])
+
+
 # What reaches the process that asks
 
 
@@ -284,7 +300,7 @@ class Counting(Here):
 
 
 @pytest.mark.parametrize(("threshold", "each"), [("chi2", 0), ("cross_validated", 8)])
-def test_what_is_brought_back_does_not_grow_with_the_images(threshold, each):
+def test_what_is_brought_back_is_at_most_a_number_for_each_image(threshold, each):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (20 * BLOCK, 32, 32, 3), dtype=np.uint8)
     brought = []
@@ -393,6 +409,17 @@ def test_a_scheduler_without_workers(monkeypatch):
         distributed.LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as empty,
         pytest.raises(InputError, match="has no worker"),
         connected(empty.scheduler_address),
+    ):
+        pass
+
+
+def test_workers_with_several_threads_are_refused():
+    distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+    options = {"processes": False, "dashboard_address": "127.0.0.1:0"}
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=2, **options) as wide,
+        pytest.raises(InputError, match=r"has 2 threads, .* --nthreads 1"),
+        connected(wide.scheduler_address),
     ):
         pass
 

@@ -39,6 +39,18 @@ def test_what_differs_is_named(key, value, message):
         require_same_features(FITTED, {**FITTED, key: value})
 
 
+def test_the_runtime_may_differ_in_float32_only():
+    fitted = {**FITTED, "precision": "fp32", "runtime": "torch"}
+    require_same_features(fitted, {**fitted, "runtime": "openvino"})
+    require_same_features(FITTED, fitted)  # models of before say neither
+    low = {**fitted, "precision": "bf16"}
+    require_same_features(low, low)
+    with pytest.raises(InputError, match=r"runtime torch, this is openvino: .*--runtime"):
+        require_same_features(low, {**low, "runtime": "openvino"})
+    with pytest.raises(InputError, match="precision fp32, this is bf16"):
+        require_same_features(FITTED, low)
+
+
 def test_calibration_hash_depends_on_names_and_values_alone():
     a, b = np.arange(3, dtype=np.float32), np.ones(2, np.float32)
     same = calibration_sha256({"x": a, "y": b})
