@@ -285,13 +285,17 @@ def test_levels_of_another_extractor_are_refused(paths):
 
 
 class Counting(Here):
-    """Counts the bytes of all results that are brought back."""
+    """Counts the bytes of all results that are brought back, those of the Gaussians apart."""
 
     def __init__(self):
-        self.bytes = 0
+        self.bytes = self.of_gaussians = 0
 
     def result(self, submitted):
-        self.bytes += len(pickle.dumps(submitted))
+        size = len(pickle.dumps(submitted))
+        if isinstance(submitted, dict):
+            self.of_gaussians += size
+        else:
+            self.bytes += size
         return submitted
 
     def each_done(self, submitted):
@@ -308,6 +312,9 @@ def test_what_is_brought_back_is_at_most_a_number_for_each_image(threshold, each
         counting = Counting()
         fit_images(detector(threshold=threshold), extractor(), images[:count], counting)
         brought.append(counting.bytes)
+        # As many axes as the level has features, at most: how many there are is the data's affair.
+        axes = sum(8 * width * (width + 4) for width in extractor().level_widths.values())
+        assert 0 < counting.of_gaussians <= axes + 5000
     reports = 15 * 1000  # of 15 more tasks; six results each when there are folds
     assert brought[1] - brought[0] <= each * 15 * BLOCK + reports
     features = 15 * BLOCK * sum(extractor().level_widths.values()) * 4
