@@ -72,12 +72,12 @@ class StageTimes:
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time a block that one thread computes by itself."""
-        start = time.thread_time()
-        try:
-            with self.busy_with(name):
+        with self.busy_with(name):
+            start = time.thread_time()
+            try:
                 yield
-        finally:
-            self.add_work(name, time.thread_time() - start)
+            finally:
+                self.add_work(name, time.thread_time() - start)
 
 
 def staged(

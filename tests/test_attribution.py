@@ -185,7 +185,8 @@ def test_only_asked_levels_count_and_mismatches_are_refused():
     _, gradients = it.gradients(inputs())
     assert not gradients[:, 0].any()
     assert gradients[:, 1].all()
-    other = SimpleNamespace(level_widths={1: 7}, fingerprint=dict)
+    full = SimpleNamespace(precision="fp32")
+    other = SimpleNamespace(level_widths={1: 7}, fingerprint=dict, execution=lambda: full)
     with pytest.raises(InputError, match="1 features"):
         PixelScore.of(detector(-1.0), other)
 

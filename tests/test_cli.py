@@ -149,7 +149,12 @@ def test_a_model_refuses_features_of_another_precision(run, root, tmp_path):
     extractor = gad.FeatureExtractor("squeezenet1_1", "random", (1, 2, 3), progress=False)
     with pytest.raises(gad.InputError, match=r"fitted with precision bf16, this is fp32"):
         gad.score_map(gad.load(tmp_path / "m"), extractor, np.asarray(picture(3)))
-    status, out, _ = run("score", tmp_path / "m", root / "nut/test/good", "--quiet")
+    score = ("score", tmp_path / "m", root / "nut/test/good", "--quiet", "--runtime", "torch")
+    status, _, err = run(*score, "--maps", tmp_path / "maps")
+    assert status == 2
+    assert "maps and gradients are computed in float32" in err
+    assert not (tmp_path / "maps").exists()
+    status, out, _ = run(*score)
     assert status == 0
     assert len(out.splitlines()) > 6
 

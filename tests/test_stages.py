@@ -29,7 +29,7 @@ def test_a_block_counts_for_busy_and_for_work_even_if_it_fails():
     times = StageTimes()
     with pytest.raises(KeyError), times.stage("decode"):
         dict.fromkeys(range(200_000)).pop("absent")
-    assert times.busy["decode"] >= times.work["decode"] > 0
+    assert 0 < times.work["decode"] <= times.busy["decode"] + 1e-3  # by two clocks
 
 
 def test_threads_add_their_work():
