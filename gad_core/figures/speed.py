@@ -37,8 +37,8 @@ def ratios(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> go.Fi
         orientation="h",
         marker={"color": NORMAL},
         text=[f"{row['ratio']:.3g} times" for row in shown],
-        textposition="inside",
-        insidetextanchor="start",
+        textposition="outside",
+        textangle=0,
         name="measured",
     )
     figure.add_scatter(
@@ -49,7 +49,8 @@ def ratios(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> go.Fi
         name="asked for",
     )
     finished(figure, x="times faster than the plain way", height=120 + 60 * len(shown))
-    figure.update_xaxes(type="log", dtick=1)
+    most = max(max(row["ratio"], row["target"]) for row in shown)
+    figure.update_xaxes(type="log", dtick=1, range=[0, np.log10(4 * most)])  # with room for the text
     return figure.update_layout(margin={"l": 190})
 
 
