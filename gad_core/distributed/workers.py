@@ -137,7 +137,7 @@ def connected(scheduler: str) -> Iterator[OnCluster]:
             f'"{scheduler}" is no scheduler: write local, local:2 for two workers, or an address'
         )
     try:
-        import distributed  # noqa: F401
+        import distributed  # noqa: F401 - only to see whether it is there
     except ImportError as error:
         raise InputError(
             'Dask is not installed, which shares work among workers: pip install "gad-core[dask]"'
