@@ -515,6 +515,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return torch.device("cpu"), start
 
     def _compile(self, *, with_maps: bool) -> CompiledNetwork:
+        from gad_core.openvino_kernels import blocked_kernels_known
         from gad_core.openvino_runtime import CompiledNetwork, convert
 
         def converted() -> Any:
@@ -530,7 +531,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
                 cache.require_writable()
             folder = None if cache is None else cache.folder / "networks"
             graph = {k: v for k, v in recipe.items() if k not in ("runtime", "precision", "device")}
-            model = kept_model(folder, {**graph, "with_maps": with_maps}, converted)
+            graph |= {"with_maps": with_maps, "blocked": blocked_kernels_known()}
+            model = kept_model(folder, graph, converted)
             precision = "fp32" if with_maps else self.execution().precision
             self._compiled[1][with_maps] = CompiledNetwork(model, precision, self._times)
         return self._compiled[1][with_maps]
