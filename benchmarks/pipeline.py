@@ -23,6 +23,7 @@ from gad_core.execution import choose_execution
 NAME, DEPTH, SIZE, PIXELS, IMAGES = "efficientnet_b4", 7, 380, 900, 48
 TARGETS = {"fp32": 3.0, "bf16": 5.0}
 SAME_FEATURES = {"fp32": 1e-4, "bf16": 5e-2}
+ORIGINALS = SHARED_WEIGHTS.parent / "mvtec_original"
 SHARE = 0.85
 """Share of the end-to-end time in which the network has to be at work."""
 
@@ -76,6 +77,30 @@ def network_share() -> dict[str, float]:
             seconds = time.perf_counter() - start
             busy = times.busy["network"] - before
     return {"images": IMAGES, "seconds": seconds, "network": busy, "share": busy / seconds}
+
+
+def stages() -> list[dict[str, Any]]:
+    """Milliseconds an image of each stage, from MVTec's own files where they are, and from made-up ones."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        made_up = write_images(Path(folder), IMAGES, PIXELS)
+        originals = sorted(path for path in ORIGINALS.rglob("*.png") if "ground_truth" not in path.parts)
+        for source, paths in (("bottles as published", originals), ("made up", made_up)):
+            if paths:
+                repeated = (paths * IMAGES)[:IMAGES]
+                rows += [{"images": source, **row} for row in _stages(repeated)]
+    return rows
+
+
+def _stages(paths: list[Path]) -> Iterator[dict[str, Any]]:
+    extractor = _extractor(_weights())
+    extractor.transform(paths[:8])
+    with extractor.profiled() as times:
+        extractor.transform(paths)
+    for name, busy in times.busy.items():
+        if name != "loading":
+            work = 1e3 * times.work[name] / len(paths) if name in times.work else None
+            yield {"stage": name, "busy_ms": 1e3 * busy / len(paths), "processor_ms": work}
 
 
 def floors() -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from benchmarks.gaussian_stage import million, shares
 from benchmarks.growth import growth
 from benchmarks.machine import describe
 from benchmarks.memory import memory
-from benchmarks.pipeline import floors, network_share, pipeline
+from benchmarks.pipeline import floors, network_share, pipeline, stages
 from benchmarks.statistics import grid, one_gaussian
 from benchmarks.timing import Comparison
 from gad_core.outputs import write_csv, write_json
@@ -41,6 +41,7 @@ def ratio_rows(comparisons: list[Comparison | str]) -> list[dict[str, Any]]:
 PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "ratios": lambda: ratio_rows([*pipeline(), one_gaussian(), grid()]),
     "floors": floors,
+    "stages": stages,
     "network_share": lambda: [network_share()],
     "gaussian_stage": shares,
     "million": lambda: [million()],
