@@ -81,7 +81,12 @@ def _measured(run: Run, category: str, args: argparse.Namespace) -> dict[str, fl
     if run.method in MODELS and not args.peers_python.is_file():
         return "skipped: no environment .venv-peers (make peers)"
     asked = command(run, args.data, category, args.limit, args.peers_python)
-    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            asked, cwd=ROOT, capture_output=True, text=True, check=False, timeout=args.seconds
+        )
+    except subprocess.TimeoutExpired:
+        return f"not done after {args.seconds} s"
     if done.returncode:
         print(done.stderr, file=sys.stderr)
         return f"failed: {_reason(done)}"
@@ -107,6 +112,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--data", type=Path, default=SHARED_DATA, help="MVTec-style folder")
     found.add_argument("--categories", nargs="+", choices=CATEGORIES, default=CATEGORIES)
     found.add_argument("--limit", type=int, help="take only so many images of each split")
+    found.add_argument("--seconds", type=int, help="end a method that takes longer")
     found.add_argument("--folder", type=Path, default=SPEED, help="where peers.csv is written")
     found.add_argument("--peers-python", type=Path, default=PEERS_PYTHON, help="interpreter with anomalib")
     return found

@@ -115,3 +115,14 @@ def test_what_cannot_be_measured_is_written_with_its_reason(nuts, tmp_path, monk
     assert row["category"] == category
     assert reason in row["note"]
     assert row["auroc"] is None
+
+
+def test_a_method_that_takes_too_long_is_ended_and_named(nuts, tmp_path, monkeypatch):
+    monkeypatch.setattr(peers, "RUNS", (peers.Run("gad_core", "embedded", 64),))
+    monkeypatch.setattr(peers, "CATEGORIES", ("nut",))
+    monkeypatch.setattr(peers, "command", lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"])
+    options = ["--data", str(nuts.root), "--categories", "nut", "--folder", str(tmp_path)]
+    peers.main([*options, "--seconds", "1"])
+    (row,) = read_rows(tmp_path, "peers")
+    assert row["note"] == "not done after 1 s"
+    assert row["fit_s"] is None
