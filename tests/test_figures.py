@@ -7,7 +7,7 @@ import pytest
 from made_up import made_up
 from sklearn.metrics import roc_auc_score
 
-from gad_core.experiments.components import component_effects
+from gad_core.experiments.components import SubspaceCurves, component_effects
 from gad_core.experiments.rates import exceedance, threshold_rules
 from gad_core.figures import components, method, rates, your_images
 
@@ -55,6 +55,25 @@ def test_share_lines_stand_where_the_share_is_exceeded(features):
         assert component == 1 or shares[component - 2] <= share
 
 
+def test_labels_of_neighbouring_share_lines_stand_at_different_heights(features):
+    effects = component_effects(features.train[:, 4:], features.test[:, 4:], features.labels)
+    figure = components.spectrum_and_effects(effects, (0.5, 0.9, 0.95))
+    labels = [
+        {y: text for y, text in zip(line.y, line.text, strict=True) if text} for line in figure.data[-3:]
+    ]
+    assert [list(each.values()) for each in labels] == [[" 50 %"], [" 90 %"], [" 95 %"]]
+    first, second, third = (next(iter(each)) for each in labels)
+    assert first == third > second > figure.data[-1].y[-1]
+
+
+def test_the_legend_names_the_shares_of_subspaces_from_left_to_right():
+    curves = SubspaceCurves(np.arange(1, 4), np.array([0.5, 0.6, 0.7]), np.array([0.6, 0.7, 0.8]))
+    marks = {"pca": [(0.99, 3, 0.7), (0.95, 2, 0.6)], "npca": [(0.99, 3, 0.8), (0.9999, 1, 0.6)]}
+    _, pca, _, npca, _ = components.subspace_curves(curves, 0.9, marks).data
+    assert (pca.x, pca.name) == ((2, 3), "PCA 95, 99 %")
+    assert (npca.x, npca.y, npca.name) == ((1, 3), (60, 80), "NPCA 99.99, 99 %")
+
+
 def test_running_mean_is_that_of_a_window():
     values = np.arange(20.0) ** 2
     found = components.running_mean(values, 5)
@@ -73,6 +92,8 @@ def test_a_working_point_shows_threshold_and_rates(features, chosen):
     assert line.x == (threshold, threshold)
     assert wanted.y == (100 * chosen,)
     assert np.allclose(obtained.y, [100 * found["fpr"], 100 * found["tpr"]])
+    assert obtained.x == tuple(f"{key.upper()}<br>{100 * found[key]:.0f} %" for key in ("fpr", "tpr"))
+    assert wanted.x == obtained.x[:1]
     assert np.allclose(
         np.add(obtained.y, obtained.error_y.array), [100 * found["fpr_high"], 100 * found["tpr_high"]]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 
 import numpy as np
 import plotly.graph_objects as go
@@ -66,7 +67,7 @@ def spectrum_and_effects(effects: ComponentEffects, shares: Sequence[float]) -> 
     figure.update_yaxes(type="log", exponentformat="power", dtick=1).update_yaxes(title="variance", row=1)
     figure.update_yaxes(title="mean squared z-score", tickvals=[0.1, 0.3, 1, 3, 10, 30, 100], row=2)
     figure.update_xaxes(title="principal component", row=2)
-    return finished(figure, height=600).update_layout(margin_t=90)
+    return finished(figure, height=600).update_layout(margin_r=40)
 
 
 def running_mean(values: NDArray[np.float64], width: int = NEIGHBOURS) -> NDArray[np.float64]:
@@ -78,13 +79,17 @@ def running_mean(values: NDArray[np.float64], width: int = NEIGHBOURS) -> NDArra
 def _share_lines(variances: NDArray[np.float64], shares: Sequence[float]) -> Iterator[go.Scatter]:
     exceeding = np.searchsorted(np.cumsum(variances) / variances.sum(), shares, side="right") + 1
     for share, component in zip(shares, exceeding, strict=True):
+        # Every other label stands lower: on a narrow page the last lines are close together.
+        lower = shares.index(share) % 2
+        label = f" {100 * share:g} %"
         yield go.Scatter(
-            x=[component, component],
-            y=[variances[0], variances[-1]],
+            x=[component] * 3,
+            y=variances[0] * (variances[-1] / variances[0]) ** np.array([0, 1 / 6, 1]),
             mode="lines+text",
-            text=[f" {100 * share:g} %", ""],
+            text=["", label, ""] if lower else [label, "", ""],
             textposition="middle right",
             textfont={"size": 12},
+            cliponaxis=False,
             line={"color": NEUTRAL, "dash": "dot", "width": 1},
             name="share of the variance",
             showlegend=share == shares[0],
@@ -104,31 +109,29 @@ def subspace_curves(
         AUROC without a subspace.
     marks : mapping of str to sequence of (share, count, auroc)
         Under ``"pca"`` and ``"npca"`` the subspaces of the paper: share of the variance, number of components
-        kept, AUROC. AUROCs are fractions.
+        kept, AUROC. Shares and AUROCs are fractions.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        The y axis is the same for all categories and levels.
+        The y axis is the same for all categories and levels. The legend has the shares of the marks in their
+        order from left to right; beside the marks, which can be close together, they would cover each other.
     """
     figure = go.Figure()
-    looks = (("pca", "most variance (PCA)", NORMAL, "dash", "circle", "bottom right"),
-             ("npca", "least variance (NPCA)", ANOMALOUS, "solid", "diamond", "top right"))  # fmt: skip
-    for kind, name, colour, dash, symbol, position in looks:
+    looks = (("pca", "most variance (PCA)", NORMAL, "dash", "circle"),
+             ("npca", "least variance (NPCA)", ANOMALOUS, "solid", "diamond"))  # fmt: skip
+    for kind, name, colour, dash, symbol in looks:
         values = 100 * getattr(curves, kind)
         figure.add_scatter(
             x=curves.counts, y=values, mode="lines", name=name, line={"color": colour, "dash": dash}
         )
-        shares, counts, found = zip(*marks[kind], strict=True)
+        shares, counts, found = zip(*sorted(marks[kind], key=itemgetter(1)), strict=True)
         figure.add_scatter(
             x=counts,
             y=[100 * value for value in found],
-            mode="markers+text",
-            text=[f"{100 * share:g} %" for share in shares],
-            textposition=position,
-            textfont={"size": 12, "color": colour},
+            mode="markers",
             marker={"color": colour, "symbol": symbol, "size": 10},
-            name=f"{kind.upper()} of the paper",
+            name=f"{kind.upper()} {', '.join(f'{100 * share:g}' for share in shares)} %",
         )
     ends = [curves.counts[0], curves.counts[-1]]
     line = {"color": NEUTRAL, "dash": "dot"}
@@ -154,5 +157,6 @@ def separation(distances: NDArray[np.float64], labels: NDArray[np.int64]) -> go.
     """
     figure = distance_histogram(distances, labels)
     name = f"<b>AUROC {100 * auroc(labels, distances):.1f} %</b>"
-    figure.add_scatter(x=[None], y=[None], mode="markers", marker={"opacity": 0}, name=name)
+    # A line without a colour: a marker without one still leaves a dot in the legend.
+    figure.add_scatter(x=[None], y=[None], mode="lines", line={"color": "rgba(0,0,0,0)"}, name=name)
     return figure

@@ -84,7 +84,7 @@ def playground(normal: NDArray, others: Mapping[str, NDArray], shrinkage: float)
     return figure.update_yaxes(range=[low[1], high[1]])
 
 
-def image_row(images: Mapping[str, NDArray[np.uint8]], height: int = 230) -> go.Figure:
+def image_row(images: Mapping[str, NDArray[np.uint8]], height: int = 190) -> go.Figure:
     """Show images side by side, each under its name.
 
     Parameters
@@ -102,7 +102,8 @@ def image_row(images: Mapping[str, NDArray[np.uint8]], height: int = 230) -> go.
     figure = make_subplots(cols=len(images), subplot_titles=list(images), horizontal_spacing=0.01)
     for column, image in enumerate(images.values(), start=1):
         figure.add_trace(go.Image(source=small_jpeg(image), hoverinfo="skip"), row=1, col=column)
-    figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    # On a narrow page, where the images get smaller, they stay under their names.
+    figure.update_xaxes(visible=False).update_yaxes(visible=False, constrain="domain", constraintoward="top")
     return finished(figure, height=height).update_layout(margin={"l": 5, "r": 5, "t": 35, "b": 5})
 
 

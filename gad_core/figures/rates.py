@@ -69,8 +69,10 @@ def inflation(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     plotly.graph_objects.Figure
         A panel for the unshrunk covariance, with the law for Gaussian features, and one for the shrunk.
     """
-    titles = {"empirical": "unshrunk covariance", "ledoit_wolf": "Ledoit-Wolf covariance"}
-    figure = make_subplots(cols=2, subplot_titles=list(titles.values()), shared_yaxes=True)
+    titles = {"empirical": "unshrunk", "ledoit_wolf": "Ledoit-Wolf"}
+    figure = make_subplots(
+        cols=2, subplot_titles=list(titles.values()), shared_yaxes=True, x_title="images per feature"
+    )
     for column, covariance in enumerate(titles, start=1):
         cells = [row for row in rows if row["covariance"] == covariance and row["held_out"] is not None]
         for key, name, colour, symbol in (
@@ -95,7 +97,7 @@ def inflation(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     figure.add_hline(y=1, line={"color": NEUTRAL, "dash": "dot"})
     figure.update_xaxes(type="log", tickvals=[0.5, 1, 2, 5, 10], range=[-0.3, 1.1])
     figure.update_yaxes(type="log", tickvals=[0.1, 0.2, 0.5, 1, 2, 5, 10, 20])
-    finished(figure, x="images per feature", height=420).update_layout(margin_t=80, legend_y=1.1)
+    finished(figure, height=420).update_layout(margin_t=80, legend_y=1.1)
     return figure.update_yaxes(title="mean <i>M</i><sup>2</sup> per feature", col=1)
 
 
@@ -166,14 +168,14 @@ def working_point(rule: Rule, labels: NDArray[np.int64], chosen: float) -> go.Fi
     if rule.distances is None:
         return finished(go.Figure()).update_layout(title=rule.note)
     threshold, note = rule.at(chosen)
-    figure = make_subplots(cols=2, column_widths=[0.7, 0.3], horizontal_spacing=0.13)
+    figure = make_subplots(cols=2, column_widths=[0.65, 0.35], horizontal_spacing=0.13)
     figure.add_traces([*distance_histogram(rule.distances, labels).data], rows=1, cols=1)
     top = float(np.histogram(rule.distances, bins=30)[0].max())
     figure.add_trace(_threshold_line(threshold, note, top), row=1, col=1)
     for trace in _rates(threshold, rule.distances, labels, chosen):
         figure.add_trace(trace, row=1, col=2)
     figure.update_xaxes(title="distance", col=1).update_yaxes(title="number of test images", col=1)
-    figure.update_yaxes(title="rate, %", range=[-4, 104], col=2)
+    figure.update_yaxes(title="rate, %", range=[-4, 104], col=2).update_xaxes(tickangle=0, col=2)
     return finished(figure).update_layout(barmode="overlay")
 
 
@@ -192,24 +194,24 @@ def _rates(
     threshold: float | None, distances: NDArray[np.float64], labels: NDArray[np.int64], chosen: float
 ) -> tuple[go.Scatter, go.Scatter]:
     """Draw the obtained rates with their intervals, and the chosen one."""
-    names = ["FPR", "TPR"]
+    found = exceedance(labels, distances, np.inf if threshold is None else threshold)
+    cells = [{key: found[f"{kind}{key}"] for key in ("", "_low", "_high")} for kind in ("fpr", "tpr")]
+    # Under the marks there is room for the numbers; beside them they meet lines and margins.
+    numbers = ["" if threshold is None else f"<br>{100 * cell['']:.0f} %" for cell in cells]
+    names = [f"{name}{number}" for name, number in zip(("FPR", "TPR"), numbers, strict=True)]
     wanted = go.Scatter(
         x=names[:1],
         y=[100 * chosen],
         mode="markers",
-        marker={"symbol": "line-ew-open", "size": 50, "color": "black", "line_width": 2},
+        marker={"symbol": "line-ew-open", "size": 40, "color": "black", "line_width": 2},
         name="chosen rate",
     )
-    found = exceedance(labels, distances, np.inf if threshold is None else threshold)
-    cells = [{key: found[f"{kind}{key}"] for key in ("", "_low", "_high")} for kind in ("fpr", "tpr")]
     obtained = go.Scatter(
         x=names,
         y=[None if threshold is None else 100 * cell[""] for cell in cells],
         # Without a colour of their own, bars take that of the markers, and fail when each has another.
         error_y=_bars(cells, "") | {"color": "black"},
-        mode="markers+text",
-        text=["" if threshold is None else f" {100 * cell['']:.0f} % " for cell in cells],
-        textposition=["middle right", "middle left"],
+        mode="markers",
         marker={"color": [NORMAL, ANOMALOUS], "symbol": ["circle", "diamond"], "size": 12},
         name="obtained, 95 % interval",
         showlegend=False,
@@ -245,6 +247,7 @@ def guarantee(fpr: float) -> go.Figure:
         line={"color": NEUTRAL, "dash": "dot"},
         name="chosen rate",
     )
-    figure.update_xaxes(type="log", tickvals=[10, 100, 1000, 10000], range=[1, 4.3])
+    ticks = [10, 100, 1000, 10000]
+    figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick}" for tick in ticks], range=[1, 4.3])
     figure.update_yaxes(rangemode="tozero")
     return finished(figure, x="number of held-out normal images", y="false-positive rate, %")

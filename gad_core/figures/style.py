@@ -32,6 +32,8 @@ def finished(figure: go.Figure, *, x: str = "", y: str = "", height: int = 400) 
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         font={"size": 14},
     )
+    # Without a tick, a bar at the end of the axis touches the numbers beside it.
+    figure.update_yaxes(ticks="outside", ticklen=4, tickcolor="rgba(0,0,0,0)")
     if x:
         figure.update_xaxes(title=x)
     if y:

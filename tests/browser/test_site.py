@@ -186,6 +186,20 @@ def test_page_fits_a_phone(visit, path):
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_no_formula_and_no_label_is_cut_on_a_phone(visit, path):
+    seen = visit(path, PHONE)
+    wide = "ms => ms.filter(m => m.scrollWidth > m.clientWidth).map(m => m.parentElement.id)"
+    assert seen.page.locator("div.math mjx-container").evaluate_all(wide) == []
+    cut = """figures => figures.flatMap(figure => {
+        const page = figure.getBoundingClientRect();
+        const beyond = box => box.width && (box.left < page.left - 1 || box.right > page.right + 1);
+        const texts = [...figure.querySelectorAll('.main-svg text')];
+        return texts.filter(t => beyond(t.getBoundingClientRect())).map(t => t.textContent);
+    })"""
+    assert seen.page.locator(".plotly-graph-div").evaluate_all(cut) == []
+
+
 def test_method_chapter_shows_a_figure_with_its_number(visit):
     seen = visit("book/01_method.html")
     assert seen.count(".plotly-graph-div .main-svg") >= 1
