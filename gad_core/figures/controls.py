@@ -70,7 +70,7 @@ def sampled(
         below += 50
     if slider:
         control = _slider(moved.replace("_", " "), list(steps), grid, active)
-        figure.update_layout(sliders=[control | {"pad": {"t": below, "b": 10}}])
+        figure.update_layout(sliders=[control | {"pad": {"t": below, "b": 10, "r": 15}}])
         below += 80
     return figure.update_layout(height=(figure.layout.height or 450) + below - 55)
 

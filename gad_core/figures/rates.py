@@ -97,7 +97,7 @@ def inflation(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     figure.add_hline(y=1, line={"color": NEUTRAL, "dash": "dot"})
     figure.update_xaxes(type="log", tickvals=[0.5, 1, 2, 5, 10], range=[-0.3, 1.1])
     figure.update_yaxes(type="log", tickvals=[0.1, 0.2, 0.5, 1, 2, 5, 10, 20])
-    finished(figure, height=420).update_layout(margin_t=80, legend_y=1.1)
+    finished(figure, height=420).update_layout(margin={"t": 80, "b": 60}, legend_y=1.1)
     return figure.update_yaxes(title="mean <i>M</i><sup>2</sup> per feature", col=1)
 
 
