@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from gad_core.experiments.components import SubspaceCurves, component_effects
 from gad_core.experiments.rates import exceedance, threshold_rules
 from gad_core.figures import components, method, rates, your_images
+from gad_core.figures.table import table
 
 
 @pytest.fixture(scope="module")
@@ -127,26 +128,17 @@ def test_guarantee_starts_at_the_smallest_number_of_images():
 
 
 def test_pictures_stand_in_the_order_of_their_distances_and_frames_are_beyond_the_threshold():
-    images = [np.full((20, 20, 3), 40 * i, dtype=np.uint8) for i in range(6)]
+    images = [np.full((50, 50, 3), 20 * i, dtype=np.uint8) for i in range(6)]
     distances = np.array([3.0, 9.0, 1.0, 7.0, 5.0, 5.5])
-    figure = your_images.ranked_pictures(images, distances, 5.0, columns=4)
-    places = [(shown.x, -shown.y) for shown in figure.layout.images]
-    assert places == sorted(places, key=lambda place: (place[1], place[0]))  # row by row
-    frame, texts = figure.data
-    assert texts.text == ("1.0", "3.0", "5.0", "5.5 ✕", "7.0 ✕", "9.0 ✕")
-    assert "5.0" in frame.name
-    corners = [(x, y) for x, y in zip(frame.x, frame.y, strict=True) if x is not None]
-    framed = np.reshape(corners, (3, 5, 2)).mean(axis=1)[:, 0].round()
-    assert framed.tolist() == pytest.approx([3, 0, 1], abs=1)
-    assert [len(set(np.round(np.reshape(corners, (3, 5, 2))[i, :, 1], 6))) for i in range(3)] == [2, 2, 2]
-
-
-def test_no_frame_and_no_legend_when_no_picture_is_beyond_the_threshold():
-    images = [np.zeros((20, 20, 3), dtype=np.uint8)] * 2
-    figure = your_images.ranked_pictures(images, np.array([1.0, 2.0]), 2.0)
-    assert figure.data[0].x == ()
-    assert not figure.layout.showlegend
-    assert figure.data[1].text == ("1.0", "2.0")
+    panel = your_images.ranked_pictures(images, distances, 5.0)
+    texts, shown = zip(*panel.pictures, strict=True)
+    assert texts == ("1.0", "3.0", "5.0", "5.5 ✕", "7.0 ✕", "9.0 ✕")
+    assert "5.0" in panel.title
+    assert [picture[25, 25, 0] for picture in shown] == [40, 0, 80, 100, 60, 20]
+    framed = [len(np.unique(picture.reshape(-1, 3), axis=0)) == 2 for picture in shown]
+    assert framed == [False, False, False, True, True, True]
+    assert all((picture[0, 0] == (0xD5, 0x5E, 0x00)).all() for picture in shown[3:])
+    assert all(len(np.unique(image)) == 1 for image in images)  # those given stay as they are
 
 
 def test_sorted_distances_count_what_a_threshold_finds(features):
@@ -158,3 +150,22 @@ def test_sorted_distances_count_what_a_threshold_finds(features):
     assert (good.name, defect.name) == ("good: 1 of 2 beyond", "defect: 1 of 2 beyond")
     assert (list(line.y), line.name) == ([2.5, 2.5], "threshold 2.5")
     assert figure.layout == your_images.sorted_distances(distances, labels, 9.0).layout
+
+
+# --- tables -----------------------------------------------------------------------------------------------
+
+
+def test_a_table_gives_whole_numbers_whole_and_leaves_out_what_is_none():
+    rows = [{"of": "a", "n": 6, "share": 0.25}, {"of": "b", "n": 0, "share": None}]
+    shown = table(rows, {"of": "", "n": "number", "share": "share"})
+    assert shown.cells == (("a", "6", "0.2"), ("b", "0", ""))
+
+
+def test_notes_that_differ_stand_below_a_table_once_each():
+    rows = [{"of": of, "note": note} for of, note in (("a", "x"), ("b", ""), ("c", "y"), ("d", "x"))]
+    shown = table(rows, {"of": "of"})
+    assert shown.cells == (("a [a]",), ("b",), ("c [b]",), ("d [a]",))
+    assert shown.note == "[a] x\n[b] y"
+    assert shown._repr_html_().count("<p>") == 2
+    alike = table([{"of": "a", "note": "x"}, {"of": "b", "note": "x"}], {"of": "of"})
+    assert (alike.cells, alike.note) == ((("a",), ("b",)), "x")

@@ -1,5 +1,6 @@
 """The figures of what things cost, and the stored measurements that they draw."""
 
+import numpy as np
 import pytest
 
 from gad_core.experiments.results import stored_provenance, stored_rows
@@ -28,10 +29,24 @@ def test_ratios_leave_out_what_was_not_measured():
         {"what": "b", "ratio": None, "target": None},
         {"what": "c", "ratio": 80.0, "target": 20.0},
     ]
-    bars, targets = ratios(rows, {"a": "first", "c": "second"}).data
-    assert list(bars.y) == ["second", "first"]  # drawn from below, so the first comparison is on top
+    bars, targets, texts = ratios(rows, {"a": "first", "c": "second"}).data
+    # Drawn from below, so the first comparison is on top.
+    assert list(texts.text) == ["second: <b>80 times</b>", "first: <b>4 times</b>"]
     assert list(bars.x) == [80, 4]
     assert list(targets.x) == [20, 3]
+
+
+def test_neither_bar_nor_mark_can_cover_a_number():
+    rows = [{"what": what, "ratio": 4.0, "target": 4.2} for what in "abc"]
+    figure = ratios(rows, dict(zip("abc", "xyz", strict=True)))
+    bars, targets, texts = figure.data
+    low, high = figure.layout.yaxis.range
+    margin = figure.layout.margin
+    pixels = (figure.layout.height - margin.t - margin.b) / (high - low)  # of one comparison
+    covered = np.array([max(targets.marker.size, bars.width * pixels) / 2, texts.textfont.size])
+    gap = pixels * np.array(texts.y)[:, None] - pixels * np.array(targets.y)
+    assert np.abs(gap).min() > covered.sum()
+    assert figure.layout.yaxis.range[1] > max(texts.y)
 
 
 @pytest.mark.parametrize("name", ["ratios", "floors", "network_share", "gaussian_stage", "growth", "memory"])

@@ -126,5 +126,5 @@ def masking(shares: NDArray[np.float64], distances: Mapping[float, NDArray[np.fl
         figure.add_scatter(x=100 * shares, y=seen, line=line, name=name)
     bound = np.sqrt((1 - shares) / shares)
     figure.add_scatter(x=100 * shares, y=bound, line={"color": NEUTRAL, "dash": "dot"}, name="bound")
-    figure.update_yaxes(type="log", tickvals=[1, 2, 5, 10, 20, 30])
+    figure.update_yaxes(type="log", tickvals=[1, 2, 3, 5, 10, 20, 30])
     return finished(figure, x="share of anomalies, %", y="<i>M</i> of the anomalies")

@@ -41,8 +41,10 @@ def explained(
     # A trace, and no title, so that a menu can change it.
     text = {"x": [SIDE / 2], "y": [SIDE + 14], "text": [title], "mode": "text", "showlegend": False}
     figure.add_trace(go.Scatter(**text, hoverinfo="skip", cliponaxis=False), row=1, col=2)
-    figure.update_xaxes(visible=False, range=[0, SIDE]).update_yaxes(visible=False, range=[SIDE + 24, 0])
-    return finished(figure, height=310).update_layout(margin={"l": 5, "r": 5, "t": 35, "b": 5})
+    # On a phone the pictures are small, and have to stay below their names.
+    figure.update_xaxes(visible=False, range=[0, SIDE], constrain="domain")
+    figure.update_yaxes(visible=False, range=[SIDE + 24, 0], constrain="domain", constraintoward="top")
+    return finished(figure, height=280).update_layout(margin={"l": 5, "r": 5, "t": 35, "b": 5})
 
 
 def before_and_after(rows: Sequence[Mapping[str, Any]], change: str) -> go.Figure:
@@ -79,7 +81,7 @@ def before_and_after(rows: Sequence[Mapping[str, Any]], change: str) -> go.Figur
             offsetgroup=name,
         )
     figure.add_hline(y=50, line={"dash": "dot", "color": NEUTRAL}, annotation_text="guessing")
-    figure.update_yaxes(range=[-3, 103])
+    figure.update_yaxes(range=[-3, 103]).update_xaxes(tickfont={"size": 12})  # else two meet on a phone
     return finished(figure, x="level, or how levels are combined", y="AUROC, %", height=440).update_layout(
         scattermode="group"
     )
@@ -100,7 +102,14 @@ def exchange_curves(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         A panel for each kind of curve, a line for each map; the bars are intervals.
     """
     kinds, maps = (list(dict.fromkeys(row[key] for row in rows)) for key in ("curve", "map"))
-    figure = make_subplots(cols=len(kinds), subplot_titles=kinds, shared_yaxes=True, horizontal_spacing=0.04)
+    # One title for all x axes: on a phone two would lie on each other.
+    figure = make_subplots(
+        cols=len(kinds),
+        subplot_titles=kinds,
+        x_title="pixels exchanged, %",
+        shared_yaxes=True,
+        horizontal_spacing=0.04,
+    )
     looks = ((ANOMALOUS, "solid", "circle"), (NEUTRAL, "dash", "x"))
     for column, kind in enumerate(kinds, start=1):
         for name, (colour, dash, symbol) in zip(maps, looks, strict=True):
@@ -112,7 +121,7 @@ def exchange_curves(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
             figure.add_scatter(x=share, y=score, error_y=errors, line=line, marker=marker, name=name,
                                legendgroup=name, showlegend=column == 1, row=1, col=column)  # fmt: skip
     figure.update_yaxes(rangemode="tozero")
-    finished(figure, x="pixels exchanged, %", height=400).update_yaxes(title="distance, %", col=1)
+    finished(figure, height=400).update_yaxes(title="distance, %", col=1)
     return figure.update_layout(legend={"y": 1.1})
 
 
@@ -137,4 +146,4 @@ def decomposition_bars(parts: Mapping[str, Sequence[float]], names: Sequence[str
         marker = {"color": colour, "pattern": {"shape": pattern}}
         percent = 100 * np.asarray(terms) / np.sum(terms)
         figure.add_bar(x=list(names), y=percent, name=image, marker=marker)
-    return finished(figure, x="level", y="share of <i>M</i><sup>2</sup>, %", height=360)
+    return finished(figure, y="share of <i>M</i><sup>2</sup>, %", height=360)

@@ -29,7 +29,7 @@ def beside_means(compared: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[s
     """
     known = [row for row in compared if row["paper"] is not None]
     bars = {"array": [row["paper_sem"] for row in known]}
-    items = [row["item"] for row in known]
+    items = [_short(row["item"]) for row in known]
     figure = go.Figure()
     figure.add_scatter(
         x=items,
@@ -41,7 +41,7 @@ def beside_means(compared: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[s
         name="paper, mean of 15",
     )
     for category, (colour, symbol) in zip(_categories(rows), _LOOKS, strict=False):
-        values = {row["predictor"]: 100 * row["auroc"] for row in rows if row["category"] == category}
+        values = {_short(row["predictor"]): 100 * row["auroc"] for row in rows if row["category"] == category}
         figure.add_scatter(
             x=[item for item in items if item in values],
             y=[values[item] for item in items if item in values],
@@ -49,7 +49,7 @@ def beside_means(compared: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[s
             marker={"color": colour, "symbol": symbol, "size": 10},
             name=category,
         )
-    return finished(figure, x="predictor", y="AUROC, %")
+    return finished(figure, x="level, or how levels are combined", y="AUROC, %")
 
 
 def beside_categories(compared: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> go.Figure:
@@ -82,6 +82,10 @@ def beside_categories(compared: Sequence[Mapping[str, Any]], names: Mapping[str,
     lowest = min(min(trace.y) for trace in figure.data)
     figure.update_yaxes(range=[lowest - 5, 101])
     return finished(figure, x="category", y="AUROC, %").update_layout(scattermode="group")
+
+
+def _short(predictor: str) -> str:
+    return predictor.removeprefix("level ")  # on a phone there is room for a digit
 
 
 def _categories(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -10,6 +10,9 @@ import plotly.graph_objects as go
 
 from gad_core.figures.style import ANOMALOUS, MODEL, NEUTRAL, NORMAL, finished
 
+ROW, TEXT_ABOVE, MARK = 76, 30, 26
+"""Pixels: height of a comparison, of its text above the bar's middle, and of the mark."""
+
 _LOOKS = ((NORMAL, "solid", "circle"), (ANOMALOUS, "dash", "square"), (MODEL, "dot", "diamond"))
 
 
@@ -26,32 +29,42 @@ def ratios(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> go.Fi
     Returns
     -------
     plotly.graph_objects.Figure
-        One bar a comparison, its value written beside it, and a mark where the target is.
+        One bar a comparison, its name and value written above it, and a mark where the target is.
     """
     shown = [row for row in rows if row["ratio"] is not None][::-1]
-    labels = [names[row["what"]] for row in shown]
+    places = np.arange(len(shown))
     figure = go.Figure()
     figure.add_bar(
         x=[row["ratio"] for row in shown],
-        y=labels,
+        y=places,
+        width=0.4,
         orientation="h",
         marker={"color": NORMAL},
-        text=[f"{row['ratio']:.3g} times" for row in shown],
-        textposition="outside",
-        textangle=0,
         name="measured",
     )
     figure.add_scatter(
         x=[row["target"] for row in shown],
-        y=labels,
+        y=places,
         mode="markers",
-        marker={"color": ANOMALOUS, "symbol": "line-ns-open", "size": 26, "line": {"width": 3}},
+        marker={"color": ANOMALOUS, "symbol": "line-ns-open", "size": MARK, "line": {"width": 3}},
         name="asked for",
     )
-    finished(figure, x="times faster than the plain way", height=120 + 60 * len(shown))
+    # In a line of its own, where neither bar nor mark can cover it, however long they are.
+    figure.add_scatter(
+        x=[1] * len(shown),
+        y=places + TEXT_ABOVE / ROW,
+        mode="text",
+        text=[f"{names[row['what']]}: <b>{row['ratio']:.3g} times</b>" for row in shown],
+        textposition="middle right",
+        textfont={"size": 14},
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    finished(figure, x="times faster than the plain way", height=90 + ROW * len(shown) + TEXT_ABOVE // 2)
     most = max(max(row["ratio"], row["target"]) for row in shown)
-    figure.update_xaxes(type="log", dtick=1, range=[0, np.log10(4 * most)])  # with room for the text
-    return figure.update_layout(margin={"l": 190})
+    figure.update_xaxes(type="log", dtick=1, ticks="outside", showgrid=False, range=[0, np.log10(1.3 * most)])
+    figure.update_yaxes(visible=False, range=[-0.5, len(shown) - 0.5 + TEXT_ABOVE // 2 / ROW])
+    return figure.update_layout(margin={"l": 20})
 
 
 def growth(rows: Sequence[Mapping[str, Any]], grows: str) -> go.Figure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import Any
 
 
@@ -19,7 +20,7 @@ class Table:
     cells : tuple of tuple of str
         Rows of texts.
     note : str
-        Shown below.
+        Shown below, each line by itself.
     """
 
     heads: tuple[str, ...]
@@ -27,9 +28,9 @@ class Table:
     note: str = ""
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{html.escape(each)}</th>' for each in self.heads)
+        head = "".join(f'<th scope="col">{_kept(each)}</th>' for each in self.heads)
         body = "".join(f"<tr>{_html_row(row)}</tr>" for row in self.cells)
-        note = f"<p><em>{html.escape(self.note)}</em></p>" if self.note else ""
+        note = "".join(f"<p><em>{html.escape(each)}</em></p>" for each in self.note.splitlines())
         table = f'<table class="gad-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
         return f'<div style="overflow-x: auto">{table}{note}</div>'
 
@@ -41,9 +42,14 @@ class Table:
 
 
 def _html_row(cells: Sequence[str]) -> str:
-    # A number stays in one line with its spread.
-    first, *others = (html.escape(cell).replace(" ± ", "&nbsp;±&nbsp;") for cell in cells)
-    return f'<th scope="row">{first}</th>' + "".join(f"<td>{each}</td>" for each in others)
+    first, *others = map(_kept, cells)
+    path = first.replace("/", "/<wbr>")  # it may be broken
+    return f'<th scope="row">{path}</th>' + "".join(f"<td>{each}</td>" for each in others)
+
+
+def _kept(text: str) -> str:
+    """Keep a number in one line with its spread and its percent sign."""
+    return html.escape(text).replace(" ± ", "&nbsp;±&nbsp;").replace(" %", "&nbsp;%")
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], digits: int = 1) -> Table:
@@ -61,8 +67,8 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], digits:
     Returns
     -------
     Table
-        With empty cells where a value is None. If all rows have the same ``note``, it stands below; if they
-        differ, in a last column.
+        With empty cells where a value is None, whole numbers without decimals. If all rows have the same
+        ``note``, it stands below; if they differ, they stand there with marks.
 
     Examples
     --------
@@ -72,10 +78,13 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], digits:
     level 7  96.7 ± 1.0
     of 15
     """
-    notes = {str(row.get("note") or "") for row in rows}
-    shown = dict(columns) if len(notes) == 1 else {**columns, "note": "note"}
-    cells = tuple(tuple(_cell(row, key, digits) for key in shown) for row in rows)
-    return Table(tuple(shown.values()), cells, notes.pop() if len(notes) == 1 else "")
+    marks = _marks([row.get("note") or "" for row in rows])
+    cells = []
+    for row in rows:
+        first, *others = (_cell(row, key, digits) for key in columns)
+        cells.append((f"{first} {marks[row.get('note') or '']}".rstrip(), *others))
+    notes = [f"{mark} {note}".strip() for note, mark in marks.items() if note]
+    return Table(tuple(columns.values()), tuple(cells), "\n".join(notes))
 
 
 def pivot(
@@ -122,9 +131,19 @@ def pivot(
     return Table((index, *heads), cells)
 
 
+def _marks(notes: Sequence[str]) -> dict[str, str]:
+    """Give each note a letter, in the order in which they appear; one that all rows have needs none."""
+    found = list(dict.fromkeys(notes))
+    if len(found) == 1:
+        return {found[0]: ""}
+    numbered = filter(None, found)
+    # Letters in brackets: a raised number would be read as an exponent.
+    return {"": ""} | {note: f"[{mark}]" for note, mark in zip(numbered, ascii_lowercase, strict=False)}
+
+
 def _cell(row: Mapping[str, Any], key: str, digits: int) -> str:
     value, spread = row[key], row.get(f"{key}_sem")
-    text = _number(value, digits) if isinstance(value, float | int) else str(value or "")
+    text = _number(value, digits) if isinstance(value, float | None) else str(value)
     return f"{text} ± {_number(spread, digits)}" if spread is not None else text
 
 

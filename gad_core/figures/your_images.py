@@ -8,19 +8,17 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from gad_core.figures.pictures import small_jpeg
+from gad_core.figures.gallery import Panel
 from gad_core.figures.style import ANOMALOUS, NEUTRAL, NORMAL, finished
 
-PICTURE, ROW = 0.9, 1.15
-"""Side of a picture and height of a row, where columns lie 1 apart; a number stands in what is left."""
-
-PICTURE_PIXELS = 140
+FRAME = 0.04
+"""Width of a frame, of the picture's shorter side."""
 
 
 def ranked_pictures(
-    images: Sequence[NDArray[np.uint8]], distances: NDArray[np.float64], threshold: float, columns: int = 5
-) -> go.Figure:
-    """Show pictures row by row in the order of their distances, those beyond the threshold framed.
+    images: Sequence[NDArray[np.uint8]], distances: NDArray[np.float64], threshold: float
+) -> Panel:
+    """Show pictures in the order of their distances, those beyond the threshold framed.
 
     Parameters
     ----------
@@ -30,50 +28,26 @@ def ranked_pictures(
         The distance of each; it stands below the picture.
     threshold : float
         Pictures with a larger distance get a frame and a cross.
-    columns : int
-        Pictures in a row.
 
     Returns
     -------
-    plotly.graph_objects.Figure
-        Without axes.
+    Panel
+        As many in a row as there is room for.
     """
-    order = np.argsort(distances, kind="stable")
-    rows = -(-len(order) // columns)
-    figure = go.Figure()
-    frames: list[tuple[float | None, float | None]] = []
-    texts: list[tuple[float, float, str]] = []
-    for place, number in enumerate(order):
-        x, y = place % columns, -ROW * (place // columns)
-        figure.add_layout_image(
-            source=small_jpeg(images[number], PICTURE_PIXELS), x=x, y=y, sizex=PICTURE, sizey=PICTURE,
-            xref="x", yref="y", xanchor="center", yanchor="middle",
-        )  # fmt: skip
+    pictures = []
+    for number in np.argsort(distances, kind="stable"):
         beyond = distances[number] > threshold
-        frames += _frame(x, y) if beyond else []
-        texts.append((x, y - ROW / 2, f"{distances[number]:.1f}{' ✕' if beyond else ''}"))
-    line = {"color": ANOMALOUS, "width": 3}
-    name = f"beyond the threshold {threshold:.1f} (✕)"
-    figure.add_scatter(**_columns(frames, "x", "y"), mode="lines", line=line, name=name)
-    figure.add_scatter(**_columns(texts, "x", "y", "text"), mode="text", showlegend=False)
-    figure.update_traces(hoverinfo="skip")
-    figure.update_xaxes(visible=False, range=[-0.5, columns - 0.5], constrain="domain")
-    low = -ROW * (rows - 0.5) - 0.1
-    figure.update_yaxes(
-        visible=False, range=[low, 0.5], scaleanchor="x", constrain="domain", constraintoward="top"
-    )
-    figure = finished(figure, height=60 + 155 * rows)
-    return figure.update_layout(margin={"l": 5, "r": 5, "t": 40, "b": 5}, showlegend=bool(frames))
+        picture = _framed(images[number]) if beyond else images[number]
+        pictures.append((f"{distances[number]:.1f}{' ✕' if beyond else ''}", picture))
+    return Panel(pictures, f"Framed, ✕: beyond the threshold {threshold:.1f}")
 
 
-def _columns(rows: Sequence[tuple], *names: str) -> dict[str, list]:
-    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
-
-
-def _frame(x: float, y: float) -> list[tuple[float | None, float | None]]:
-    half = PICTURE / 2
-    corners = [(-half, -half), (half, -half), (half, half), (-half, half), (-half, -half)]
-    return [*((x + dx, y + dy) for dx, dy in corners), (None, None)]
+def _framed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    width = max(1, round(FRAME * min(image.shape[:2])))
+    framed = np.empty_like(image)
+    framed[:] = [int(ANOMALOUS[k : k + 2], 16) for k in (1, 3, 5)]
+    framed[width:-width, width:-width] = image[width:-width, width:-width]
+    return framed
 
 
 def sorted_distances(
