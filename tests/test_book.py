@@ -34,6 +34,7 @@ pairing = load(ROOT / "tools" / "pair_notebooks.py")
 fresh = load(BOOK / "_ext" / "gad_fresh.py")
 memory = load(BOOK / "_ext" / "gad_memory.py")
 offline = load(BOOK / "_ext" / "gad_offline.py")
+spacing = load(BOOK / "_ext" / "gad_spacing.py")
 
 HEADER = """---
 jupytext:
@@ -197,6 +198,27 @@ def test_figures_lose_their_foreign_scripts_and_nothing_else():
 def test_html_without_a_figure_is_left_alone():
     html = '<script src="https://example.org/x.js"></script><b>text</b>'
     assert offline.without_foreign_scripts(html) == html
+
+
+# --- percent signs ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("of 5 %.", "of 5\xa0%."), (" % of", "\xa0% of"), ("in %", "in %"), ("5 %, 95 %", "5\xa0%, 95\xa0%")],
+)
+def test_a_percent_sign_stays_with_its_number(text, kept):
+    assert spacing.kept_together(text) == kept
+
+
+def test_code_and_formulas_stay_as_they_are_written():
+    from docutils import nodes
+    from docutils.utils import new_document
+
+    document, parts = new_document("page"), [nodes.emphasis, nodes.literal, nodes.math]
+    document += [part("", "5 %") for part in parts]
+    spacing.KeepPercentSigns(document).apply()
+    assert [part.astext() for part in document] == ["5\xa0%", "5 %", "5 %"]
 
 
 # --- a cache that knows the library -----------------------------------------------------------------------
