@@ -62,7 +62,14 @@ def ratios(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> go.Fi
     )
     finished(figure, x="times faster than the plain way", height=90 + ROW * len(shown) + TEXT_ABOVE // 2)
     most = max(max(row["ratio"], row["target"]) for row in shown)
-    figure.update_xaxes(type="log", dtick=1, ticks="outside", showgrid=False, range=[0, np.log10(1.3 * most)])
+    figure.update_xaxes(
+        type="log",
+        dtick=1,
+        ticks="outside",
+        tickcolor=NEUTRAL,
+        showgrid=False,
+        range=[0, np.log10(1.3 * most)],
+    )
     figure.update_yaxes(visible=False, range=[-0.5, len(shown) - 0.5 + TEXT_ABOVE // 2 / ROW])
     return figure.update_layout(margin={"l": 20})
 
