@@ -44,7 +44,7 @@ def explained(
     # On a phone the pictures are small, and have to stay below their names.
     figure.update_xaxes(visible=False, range=[0, SIDE], constrain="domain")
     figure.update_yaxes(visible=False, range=[SIDE + 24, 0], constrain="domain", constraintoward="top")
-    return finished(figure, height=280).update_layout(margin={"l": 5, "r": 5, "t": 35, "b": 5})
+    return finished(figure, height=265).update_layout(margin={"l": 5, "r": 5, "t": 35, "b": 5})
 
 
 def before_and_after(rows: Sequence[Mapping[str, Any]], change: str) -> go.Figure:

@@ -28,9 +28,9 @@ class Table:
     note: str = ""
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{_kept(each)}</th>' for each in self.heads)
+        head = "".join(f'<th scope="col">{html.escape(each)}</th>' for each in self.heads)
         body = "".join(f"<tr>{_html_row(row)}</tr>" for row in self.cells)
-        note = "".join(f"<p><em>{html.escape(each)}</em></p>" for each in self.note.splitlines())
+        note = f"<p><em>{'<br>'.join(map(html.escape, self.note.splitlines()))}</em></p>" if self.note else ""
         table = f'<table class="gad-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
         return f'<div style="overflow-x: auto">{table}{note}</div>'
 
@@ -43,13 +43,13 @@ class Table:
 
 def _html_row(cells: Sequence[str]) -> str:
     first, *others = map(_kept, cells)
-    path = first.replace("/", "/<wbr>")  # it may be broken
-    return f'<th scope="row">{path}</th>' + "".join(f"<td>{each}</td>" for each in others)
+    return f'<th scope="row">{first}</th>' + "".join(f"<td>{each}</td>" for each in others)
 
 
 def _kept(text: str) -> str:
-    """Keep a number in one line with its spread and its percent sign."""
-    return html.escape(text).replace(" ± ", "&nbsp;±&nbsp;").replace(" %", "&nbsp;%")
+    """Keep a number in one line with its spread and its percent sign; a path may be broken."""
+    kept = html.escape(text).replace(" ± ", "&nbsp;±&nbsp;").replace(" %", "&nbsp;%")
+    return kept.replace("/", "/<wbr>")
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], digits: int = 1) -> Table:
