@@ -100,7 +100,7 @@ def training_histogram(
     figure.add_scatter(x=[threshold] * 2, y=[0, top], mode="lines", line=line, name="threshold")
     figure.update_xaxes(range=[edges[0], edges[-1]]).update_yaxes(rangemode="tozero")
     figure.update_layout(barmode="stack", bargap=0)
-    return finished(figure, x="held-out distance <i>M</i> of a training image", y="training images")
+    return finished(figure, x="held-out distance <i>M</i>", y="training images")
 
 
 def masking(shares: NDArray[np.float64], distances: Mapping[float, NDArray[np.float64]]) -> go.Figure:
