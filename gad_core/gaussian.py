@@ -7,7 +7,6 @@ variance), many samples (the axes span everything), and subspaces (directions ou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -17,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from gad_core.components import (
     PrincipalComponents,
     Reduce,
-    components_from_moments,
     principal_components,
     project,
     require_two_samples,
@@ -25,7 +23,6 @@ from gad_core.components import (
 )
 from gad_core.errors import InputError
 from gad_core.moments import (
-    fold_moments,
     ledoit_wolf_shrinkage,
     mean_and_variance,
     oas_shrinkage,
@@ -325,37 +322,3 @@ def _uncorrelated(
         residual = feature_variances
     p = len(location)
     return Gaussian(location, np.empty((0, p)), np.empty(0), residual, p)
-
-
-def fold_gaussians(
-    X: NDArray,
-    splits: list[tuple[NDArray[np.intp], NDArray[np.intp]]],
-    covariance: Covariance,
-    reduce: Reduce,
-) -> Iterator[Gaussian]:
-    """Gaussians of the training part of each split of the same rows.
-
-    With more samples than features each row is summed once and a fold is taken out of the total; with fewer,
-    each fold is fitted by the thin path.
-
-    Parameters
-    ----------
-    X : (n, p) array
-        All samples.
-    splits : list of (train, held out) index arrays
-        The held-out parts together are all rows, each once.
-    covariance, reduce
-        As in `fit_gaussian`.
-
-    Yields
-    ------
-    Gaussian
-        The fit of each split's training rows.
-    """
-    if min(len(train) for train, _ in splits) <= X.shape[1] or covariance in ("diagonal", "spherical"):
-        for train, _ in splits:
-            yield fit_gaussian(X[train], covariance, reduce)
-        return
-    moments = fold_moments(X, [held_out for _, held_out in splits])
-    for (train, _), part in zip(splits, moments, strict=True):
-        yield gaussian_from_components(components_from_moments(part, rows=X[train]), covariance, reduce)

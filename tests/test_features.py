@@ -253,7 +253,8 @@ def test_scikit_learn_conventions(paths):
     assert pipeline.transform(paths[:2]).shape == (2, 64 + 64 + 128)
     copy = pickle.loads(pickle.dumps(extractor))
     np.testing.assert_array_equal(copy.transform(paths), X)
-    assert "_network" not in extractor.__getstate__()
+    assert "_runner" in vars(extractor)
+    assert "_runner" not in extractor.__getstate__()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from gad_core.components import (
     principal_components,
     selected_components,
 )
-from gad_core.gaussian import fold_gaussians, gaussian_from_components
+from gad_core.gaussian import gaussian_from_components
+from gad_core.held_out import fold_gaussians
 
 SHAPES = [(200, 6), (40, 30), (31, 30), (30, 30), (20, 60)]
 

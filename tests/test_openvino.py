@@ -31,6 +31,14 @@ def embedded(**options):
     return FeatureExtractor("embedded", **{"progress": False, "size": SIZE, **options})
 
 
+def started(extractor):
+    return extractor._networks.start_features(extractor._spec(), None)
+
+
+def requests(extractor):
+    return extractor._networks.compile(extractor._spec(), None, with_maps=False)._requests
+
+
 # One of each family: their operations differ.
 FAMILIES = ["efficientnet_b0", "resnet18", "squeezenet1_1", "mobilenet_v3_large", "convnext_tiny", "embedded"]
 
@@ -67,7 +75,7 @@ def test_batches_may_overlap(images):
     """Many more images in flight than requests, waited for late and in another order."""
     extractor = embedded(runtime="openvino")
     expected = extractor.transform(images)
-    start = extractor._start_features()
+    start = started(extractor)
     waits = [start(images[[i]]) for i in (0, 1, 2, 3, 4) * 4]
     found = [wait()[0] for wait in reversed(waits)][::-1]
     np.testing.assert_array_equal(found, np.tile(expected, (4, 1)))
@@ -84,10 +92,10 @@ def test_threads_may_share_an_extractor(images):
 def test_a_limit_of_threads_is_kept(images):
     extractor = embedded(runtime="openvino")
     extractor.transform(images)
-    assert len(extractor._compile(with_maps=False)._requests) == 2 * min(thread_count(), MOST_STREAMS)
+    assert len(requests(extractor)) == 2 * min(thread_count(), MOST_STREAMS)
     with limited_threads(1):
         extractor.transform(images)
-        assert len(extractor._compile(with_maps=False)._requests) == 2
+        assert len(requests(extractor)) == 2
 
 
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path, images):
@@ -102,7 +110,7 @@ def test_an_image_may_change_after_its_start(images):
     extractor = embedded(runtime="openvino")
     expected = extractor.transform(images[:1])
     image = images[:1].copy()
-    wait = extractor._start_features()(image)
+    wait = started(extractor)(image)
     image[:] = 0
     np.testing.assert_array_equal(wait(), expected)
 

@@ -12,6 +12,7 @@ from gad_core import FeatureExtractor, MVTecDataset
 from gad_core.cli import main
 from gad_core.evaluation import Setting, auroc, evaluate_distances
 from gad_core.export import dataset_sha256
+from gad_core.runner import NetworkRunner
 
 pytestmark = pytest.mark.reference
 
@@ -58,17 +59,16 @@ def computed(shared, b4_weights, cache, results):
     return extractor, data, extractor.transform(data.train.paths)
 
 
-def test_the_second_run_of_a_category_takes_its_features_from_the_cache(computed):
-    class NoNetwork(FeatureExtractor):
-        def load_network(self):
-            raise AssertionError("the network was loaded although all features are cached")
+def test_the_second_run_of_a_category_takes_its_features_from_the_cache(computed, monkeypatch):
+    def no_network(*_):
+        raise AssertionError("the network is run although all features are cached")
 
-        def _compile(self, **_):
-            self.load_network()
-
+    monkeypatch.setattr(NetworkRunner, "start_features", no_network)
     extractor, data, X = computed
-    again = NoNetwork(**extractor.get_params()).transform(data.train.paths)
+    again = FeatureExtractor(**extractor.get_params()).transform(data.train.paths)
     np.testing.assert_array_equal(again, X)
+    with pytest.raises(AssertionError, match="the network is run"):
+        FeatureExtractor(**extractor.get_params() | {"cache": None}).transform(data.train.paths[0])
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
