@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 import gad_core as gad
 from gad_core.backbones import build, get_backbone
 from gad_core.cli import main
+from gad_core.runner import NetworkRunner
 
 NETWORK = ["--backbone", "squeezenet1_1", "--weights", "random", "--levels", "1-3", "--quiet"]
 
@@ -134,7 +135,7 @@ def test_a_runtime_and_a_precision_can_be_asked_for(run, root, tmp_path):
     assert "CUDA" in err
 
 
-def test_a_model_refuses_features_of_another_precision(run, root, tmp_path):
+def test_a_model_refuses_features_of_another_precision(run, root, tmp_path, monkeypatch):
     fit = (
         "fit",
         "--images",
@@ -150,7 +151,9 @@ def test_a_model_refuses_features_of_another_precision(run, root, tmp_path):
     with pytest.raises(gad.InputError, match=r"fitted with precision bf16, this is fp32"):
         gad.score_map(gad.load(tmp_path / "m"), extractor, np.asarray(picture(3)))
     score = ("score", tmp_path / "m", root / "nut/test/good", "--quiet", "--runtime", "torch")
-    status, _, err = run(*score, "--maps", tmp_path / "maps")
+    with monkeypatch.context() as patch:
+        patch.setattr(NetworkRunner, "load", lambda *_: pytest.fail("the network was loaded"))
+        status, _, err = run(*score, "--no-cache", "--maps", tmp_path / "maps")
     assert status == 2
     assert "maps and gradients are computed in float32" in err
     assert not (tmp_path / "maps").exists()

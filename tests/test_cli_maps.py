@@ -12,6 +12,7 @@ from gad_core.cli import main
 from gad_core.cli.score import map_files
 from gad_core.errors import InputError
 from gad_core.explain.overlay import SCALE, colours, overlay
+from gad_core.runner import NetworkRunner
 
 NETWORK = ["--backbone", "embedded", "--levels", "4-5", "--quiet", "--no-cache"]
 
@@ -108,7 +109,7 @@ def test_a_second_run_replaces_its_pictures(run, root, model, tmp_path):
 
 
 def test_places_that_cannot_be_written_to_are_refused_before_scoring(run, root, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(gad.FeatureExtractor, "load_network", lambda _: pytest.fail("it was scored"))
+    monkeypatch.setattr(NetworkRunner, "start_maps", lambda *_: pytest.fail("it was scored"))
     image = root / "nut/test/good/000.png"
     (tmp_path / "file").write_text("")
     (tmp_path / "folder" / "1_000.png").mkdir(parents=True)

@@ -27,6 +27,7 @@ from gad_core.explain.localisation import (
 )
 from gad_core.explain.masks import checked_mask, read_mask, split_masks
 from gad_core.explain.resample import resample
+from gad_core.runner import NetworkRunner
 
 
 def overlap_by_thresholds(maps, masks, limit):
@@ -269,6 +270,18 @@ def test_the_command_refuses_bad_input_with_one_line(root, tmp_path, capsys):
         assert err.startswith("gad: error: ")
         assert err.count("\n") == 1
         assert message in err
+
+
+def test_another_precision_is_refused_before_any_work(root, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(NetworkRunner, "start_features", lambda *_: pytest.fail("features were computed"))
+    monkeypatch.setattr("gad_core.experiments.localisation.split_masks", lambda *_: pytest.fail("masks read"))
+    words = ["localise", "--data", root, "--backbone", "embedded", "--no-cache", "--quiet"]
+    words += ["--precision", "bf16", "--runtime", "torch", "--faithfulness", tmp_path / "f"]
+    assert main([str(word) for word in words]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("gad: error: maps and gradients are computed in float32")
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_stored_attributions_were_measured_on_the_same_images_and_add_up():
