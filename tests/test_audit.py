@@ -275,7 +275,7 @@ def test_what_an_audit_cannot_work_on_is_refused_in_one_line(command, few, tmp_p
 
 
 def test_the_parser_knows_the_matches_of_the_checks():
-    from gad_core.cli.parser import MATCHES
+    from gad_core.cli.arguments.audit import MATCHES
 
     assert set(MATCHES) == set(checks.MATCHES)
 

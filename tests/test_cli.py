@@ -398,7 +398,7 @@ def test_the_files_are_written_even_if_nobody_reads_the_output(root, tmp_path):
 def test_the_parsers_choices_are_the_librarys():
     from typing import get_args
 
-    from gad_core.cli.parser import COVARIANCES, THRESHOLDS
+    from gad_core.cli.arguments.fit import COVARIANCES, THRESHOLDS
     from gad_core.detector import Threshold
     from gad_core.gaussian import Covariance
 
