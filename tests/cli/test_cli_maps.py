@@ -31,15 +31,6 @@ def model(root, tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def run(capsys):
-    def run(*argv):
-        status = main([str(word) for word in argv])
-        return status, *capsys.readouterr()
-
-    return run
-
-
 def pictures(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
