@@ -11,18 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gad_core.components import Reduce, checked_reduce, components_from_moments
+from gad_core.components import components_from_moments
+from gad_core.covariance import Covariance, checked_covariance
 from gad_core.errors import InputError
-from gad_core.gaussian import (
-    Covariance,
-    Gaussian,
-    checked_covariance,
-    fit_gaussian,
-    gaussian_from_components,
-)
+from gad_core.gaussian import Gaussian, fit_gaussian, gaussian_from_components
 from gad_core.held_out import fold_splits, held_out_distances, share_split
 from gad_core.levels import Combine, checked_combine, gaussian_columns
 from gad_core.moments import Moments, column_means
+from gad_core.subspaces import Reduce, checked_reduce
 from gad_core.thresholds import (
     checked_fpr,
     chi2_p_values,
@@ -48,7 +44,7 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         The unweighted sum of the levels' distances (the paper's choice), the distance of one Gaussian over
         all columns, or one level's distance alone.
     reduce : None, ("pca", t) or ("npca", t)
-        Subspace of each Gaussian, see `gad_core.components.selected_components`.
+        Subspace of each Gaussian, see `gad_core.subspaces.selected_components`.
     covariance : {"ledoit_wolf", "oas", "empirical", "diagonal", "spherical"}
         Covariance estimate, see `gad_core.gaussian.fit_gaussian`.
     fpr : float

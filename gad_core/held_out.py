@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, train_test_split
 
-from gad_core.components import Reduce, components_from_moments, require_two_samples
+from gad_core.components import components_from_moments, require_two_samples
+from gad_core.covariance import Covariance
 from gad_core.errors import InputError
-from gad_core.gaussian import Covariance, Gaussian, fit_gaussian, gaussian_from_components
+from gad_core.gaussian import Gaussian, fit_gaussian, gaussian_from_components
 from gad_core.moments import fold_moments
+from gad_core.subspaces import Reduce
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows to fit on, and rows held out."""

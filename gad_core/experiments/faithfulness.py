@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gad_core.bootstrap import bootstrap_mean
 from gad_core.datasets.layout import MVTecDataset
 from gad_core.detector import GaussianDetector
-from gad_core.evaluation import bootstrap_mean
 from gad_core.experiments.localisation import drawn_masks, fitted
 from gad_core.experiments.tables import predictor_name
 from gad_core.explain.background import LARGEST, SMALLEST, background_share, object_mask

@@ -107,8 +107,8 @@ def test_the_parsers_choices_are_the_librarys():
     from typing import get_args
 
     from gad_core.cli.arguments.fit import COVARIANCES, THRESHOLDS
+    from gad_core.covariance import Covariance
     from gad_core.detector import Threshold
-    from gad_core.gaussian import Covariance
 
     assert get_args(Covariance) == COVARIANCES
     assert get_args(Threshold) == THRESHOLDS
