@@ -15,7 +15,7 @@ from gad_core.components import components_from_moments
 from gad_core.covariance import Covariance, checked_covariance
 from gad_core.errors import InputError
 from gad_core.gaussian import Gaussian, fit_gaussian, gaussian_from_components
-from gad_core.held_out import fold_splits, held_out_distances, share_split
+from gad_core.held_out import Split, fold_splits, held_out_distances, share_split
 from gad_core.levels import Combine, checked_combine, gaussian_columns
 from gad_core.moments import Moments, column_means
 from gad_core.subspaces import Reduce, checked_reduce
@@ -127,11 +127,10 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         self._check_options()
         X = self._validated(X, reset=True)
         columns = self._columns()
-        cross_validated = self.threshold == "cross_validated"
-        splits = fold_splits(len(X), self.folds, self.random_state) if cross_validated else []
+        splits = self._splits(len(X)) if self.threshold == "cross_validated" else []
         self._forget()
         if self.threshold == "conformal":
-            proper, held_out = share_split(len(X), self.calibration, self.random_state)
+            proper, held_out = self._split(len(X))
             self.gaussians_ = self._fitted(X[proper], columns)
             self.calibrate(X[held_out])
         else:
@@ -375,6 +374,12 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
             except InputError as error:
                 raise InputError(f"level {level}: {error}" if len(columns) > 1 else str(error)) from error
         return fitted
+
+    def _split(self, count: int) -> Split:
+        return share_split(count, self.calibration, self.random_state)
+
+    def _splits(self, count: int) -> list[Split]:
+        return fold_splits(count, self.folds, self.random_state)
 
     def _degrees_of_freedom(self) -> list[int]:
         return [gaussian.degrees_of_freedom for gaussian in self.gaussians_.values()]

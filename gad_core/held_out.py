@@ -19,6 +19,13 @@ Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows to fit on, and rows held out."""
 
 
+def checked_share(share: float) -> float:
+    """Return the share of samples to set aside, or raise InputError if it is none."""
+    if not 0 < share < 1:
+        raise InputError(f"calibration is a share between 0 and 1, not {share!r}")
+    return share
+
+
 def share_split(count: int, share: float, random_state: int | np.random.RandomState | None) -> Split:
     """Set a share of `count` samples aside, for a conformal threshold.
 
@@ -27,15 +34,14 @@ def share_split(count: int, share: float, random_state: int | np.random.RandomSt
     InputError
         If the share is not between 0 and 1, or there are fewer than two samples.
     """
-    if not 0 < share < 1:
-        raise InputError(f"calibration is a share between 0 and 1, not {share!r}")
+    test_size = checked_share(share)
     require_two_samples(count)
-    proper, held_out = train_test_split(np.arange(count), test_size=share, random_state=random_state)
+    proper, held_out = train_test_split(np.arange(count), test_size=test_size, random_state=random_state)
     return proper, held_out
 
 
-def fold_splits(count: int, folds: int, random_state: int | np.random.RandomState | None) -> list[Split]:
-    """Split `count` samples into folds, no more than there are samples, for a cross-validated threshold.
+def fold_splitter(count: int, folds: int, random_state: int | np.random.RandomState | None) -> KFold:
+    """Make the splitter of `count` samples into folds, no more than there are samples.
 
     Raises
     ------
@@ -48,8 +54,12 @@ def fold_splits(count: int, folds: int, random_state: int | np.random.RandomStat
         raise InputError(
             f"a cross-validated threshold needs at least 4 normal samples, there are {count}: give more"
         )
-    splitter = KFold(min(folds, count), shuffle=True, random_state=random_state)
-    return list(splitter.split(np.empty((count, 0))))
+    return KFold(min(folds, count), shuffle=True, random_state=random_state)
+
+
+def fold_splits(count: int, folds: int, random_state: int | np.random.RandomState | None) -> list[Split]:
+    """Training and held-out rows of each fold of a cross-validated threshold; see `fold_splitter`."""
+    return list(fold_splitter(count, folds, random_state).split(np.empty((count, 0))))
 
 
 def fold_gaussians(

@@ -12,7 +12,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import gad_core as gad
 from gad_core import GaussianDetector, InputError, Moments, fit_gaussian
-from gad_core.held_out import share_split
 from gad_core.thresholds import chi2_threshold
 
 LEVELS = {1: 4, 2: 6, 5: 3}
@@ -87,7 +86,7 @@ def test_cross_validated_threshold_is_the_quantile_of_held_out_distances(X, comb
 
 def test_conformal_fit_equals_fitting_and_calibrating_by_hand_and_never_sees_its_calibration_set(X):
     d = GaussianDetector(threshold="conformal", calibration=0.4, random_state=3).fit(X)
-    held_out = share_split(len(X), 0.4, 3)[1]
+    held_out = d._split(len(X))[1]
     by_hand = GaussianDetector(threshold="chi2").fit(np.delete(X, held_out, axis=0)).calibrate(X[held_out])
     assert len(held_out) == 60
     assert by_hand.threshold_ == pytest.approx(d.threshold_)

@@ -294,23 +294,3 @@ def test_stored_attributions_were_measured_on_the_same_images_and_add_up():
         errors = {method: row["completeness_error"] for method, row in chosen.items()}
         assert 0 < errors.pop("integrated gradients") < 0.01
         assert set(errors.values()) == {None}
-
-
-# --- real images ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.reference
-def test_bottle_reaches_the_reference(shared, b4_weights, tmp_path):
-    data = gad.MVTecDataset(shared / "mvtec", "bottle")
-    extractor = gad.FeatureExtractor("efficientnet_b4", b4_weights, range(1, 8), cache=tmp_path)
-    rows = localisation_rows(data, extractor, predictors=[7, "joint"])
-    assert rows[0]["pixel_auroc"] == pytest.approx(0.951, abs=0.0005)  # method: what these already show
-    assert rows[1]["pixel_auroc"] > 0.95
-    stored = stored_rows("localisation", tier="explain", category="bottle", method=EXACT)
-    for row in rows:
-        (kept,) = (each for each in stored if each["predictor"] == row["predictor"])
-        assert row == pytest.approx(kept, abs=2e-3)
-    method = "gradient x input"  # the quickest of those that ask for a gradient
-    (row,) = localisation_rows(data, extractor, predictors=["joint"], methods=[method], limit=4)
-    (kept,) = stored_rows("attributions", tier="explain", category="bottle", method=method)
-    assert row == pytest.approx(kept, abs=2e-3)

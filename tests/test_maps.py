@@ -194,9 +194,10 @@ def test_maps_of_real_networks_average_to_the_distance(backbone, levels):
     extractor = gad.FeatureExtractor(backbone, weights, levels, size=64, progress=False, batch_size=3)
     X = extractor.fit(images(10)).transform(images(10))
     shown = images(4, seed=9)
+    features = extractor.transform(shown)
     for combine in ("sum", "joint", max(extractor.level_widths)):
         detector = fitted(extractor, X, combine)
-        expected = detector.mahalanobis(extractor.transform(shown))
+        expected = detector.mahalanobis(features)
         found = list(gad.score_maps(detector, extractor, shown))
         assert [each.map.shape for each in found] == [(64, 64)] * 4
         np.testing.assert_allclose([each.distance for each in found], expected, rtol=1e-5)

@@ -29,7 +29,6 @@ from gad_core.distributed.statistics import (
 from gad_core.distributed.workers import Here, Workers
 from gad_core.errors import InputError
 from gad_core.features import CALIBRATION_IMAGES, FeatureExtractor
-from gad_core.held_out import fold_splits, share_split
 from gad_core.images import Source
 from gad_core.levels import gaussian_columns
 from gad_core.weights import NAMED
@@ -171,11 +170,11 @@ def _groups(detector: GaussianDetector, count: int) -> tuple[NDArray[np.int64], 
     """Give the group that each row is summed in, and how many groups the Gaussians are fitted to."""
     labels = np.zeros(count, dtype=np.int64)
     if detector.threshold == "conformal":
-        labels[share_split(count, detector.calibration, detector.random_state)[1]] = 1
+        labels[detector._split(count)[1]] = 1
         return labels, 1
     if detector.threshold == "chi2":
         return labels, 1
-    splits = fold_splits(count, detector.folds, detector.random_state)
+    splits = detector._splits(count)
     for fold, (_, held_out) in enumerate(splits):
         labels[held_out] = fold
     return labels, len(splits)
