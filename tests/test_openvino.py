@@ -31,6 +31,12 @@ def embedded(**options):
     return FeatureExtractor("embedded", **{"progress": False, "size": SIZE, **options})
 
 
+@pytest.fixture(scope="module")
+def fast():
+    """An extractor whose network is converted and compiled once for several tests."""
+    return embedded(runtime="openvino")
+
+
 def started(extractor):
     return extractor._networks.start_features(extractor._spec(), None)
 
@@ -61,31 +67,29 @@ def test_every_family_is_there():
     assert {name.split("_b")[0].rstrip("0123456789") for name in FAMILIES} >= families - {"wide_resnet50_"}
 
 
-def test_features_do_not_depend_on_batch_or_processors(images):
-    expected = embedded(runtime="openvino", batch_size=5).transform(images)
-    for batch_size in (1, 2, 3):
-        found = embedded(runtime="openvino", batch_size=batch_size).transform(images)
+def test_features_do_not_depend_on_batch_or_processors(fast, images):
+    expected = fast.transform(images)
+    for batch_size in (1, 2, 3, 5):
+        found = fast.set_params(batch_size=batch_size).transform(images)
         np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(embedded(runtime="openvino").transform(images[::-1])[::-1], expected)
+    np.testing.assert_array_equal(fast.transform(images[::-1])[::-1], expected)
     with limited_threads(1):
         np.testing.assert_array_equal(embedded(runtime="openvino").transform(images), expected)
 
 
-def test_batches_may_overlap(images):
+def test_batches_may_overlap(fast, images):
     """Many more images in flight than requests, waited for late and in another order."""
-    extractor = embedded(runtime="openvino")
-    expected = extractor.transform(images)
-    start = started(extractor)
+    expected = fast.transform(images)
+    start = started(fast)
     waits = [start(images[[i]]) for i in (0, 1, 2, 3, 4) * 4]
     found = [wait()[0] for wait in reversed(waits)][::-1]
     np.testing.assert_array_equal(found, np.tile(expected, (4, 1)))
 
 
-def test_threads_may_share_an_extractor(images):
-    extractor = embedded(runtime="openvino")
-    expected = extractor.transform(images)
+def test_threads_may_share_an_extractor(fast, images):
+    expected = fast.transform(images)
     with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda _: extractor.transform(images), range(12)):
+        for found in pool.map(lambda _: fast.transform(images), range(12)):
             np.testing.assert_array_equal(found, expected)
 
 
@@ -106,11 +110,10 @@ def test_a_cache_that_cannot_be_written_is_refused(tmp_path, images):
             use(images)
 
 
-def test_an_image_may_change_after_its_start(images):
-    extractor = embedded(runtime="openvino")
-    expected = extractor.transform(images[:1])
+def test_an_image_may_change_after_its_start(fast, images):
+    expected = fast.transform(images[:1])
     image = images[:1].copy()
-    wait = started(extractor)(image)
+    wait = started(fast)(image)
     image[:] = 0
     np.testing.assert_array_equal(wait(), expected)
 

@@ -58,7 +58,10 @@ def test_bad_requests_are_named(refused, root, tmp_path):
         ((*evaluate, "--category", "nut", "--levels", "0-3"), "has the levels 1 to 9"),
         ((*evaluate, "--category", "nut", "--backbone", "vgg"), "no backbone is called 'vgg'"),
         ((*evaluate, "--category", "nut", "--weights", tmp_path / "w"), "no such weights file"),
-        ((*evaluate, "--category", "nut", "--device", "warp"), 'device "warp" is not available'),
+        (
+            (*evaluate, "--category", "nut", "--device", "warp", "--no-cache"),
+            'device "warp" is not available',
+        ),
         ((*evaluate, "--category", "nut", "--json", "/proc/none/r.json"), "cannot write /proc/none/r.json"),
         ((*evaluate, "--category", "nut", "--json", tmp_path), "it is no regular file"),
         ((*fit, "--out", model, "--fpr", 5), "fpr is a fraction"),

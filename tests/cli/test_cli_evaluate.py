@@ -4,6 +4,7 @@ import json
 
 import pytest
 from cli_pictures import NETWORK
+from PIL import Image
 
 import gad_core as gad
 
@@ -39,11 +40,19 @@ def test_evaluate_agrees_with_python(run, root, tmp_path):
 
 
 def test_means_over_categories_are_labelled_with_their_number(run, tmp_path):
-    assert run("synthesize", tmp_path / "s", "--category", "nut", "wood", "--size", 64, "--quiet")[0] == 0
-    status, out, _ = run("evaluate", "--data", tmp_path / "s", *NETWORK)
+    gad.synthesize(tmp_path, categories=["nut", "wood"], n_train=6, n_test_good=2, n_test_defect=1, size=64)
+    status, out, _ = run("evaluate", "--data", tmp_path, *NETWORK)
     assert status == 0
     assert "mean of 2" in out.splitlines()[-1]
     assert "SEM" in out.splitlines()[-1]
+
+
+def test_synthetic_data_are_a_data_set(run, tmp_path):
+    status, out, err = run("synthesize", tmp_path, "--category", "nut", "--size", 64, "--quiet")
+    data = gad.MVTecDataset(tmp_path, "nut")
+    assert (status, out, err) == (0, f"{data}\n", "")
+    assert {Image.open(path).size for path in data.train.paths[:3] + data.test.paths[-3:]} == {(64, 64)}
+    assert set(data.test.labels.tolist()) == {0, 1}
 
 
 def test_categories_and_settings_count_once(run, root):
