@@ -152,7 +152,7 @@ def root(tmp_path_factory):
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def extractor():
     return gad.FeatureExtractor("embedded", levels=[2, 5], size=96, progress=False)
 
@@ -224,8 +224,9 @@ def test_every_attribution_gives_rows_and_a_draw_limits_them(root, extractor, mo
     errors = {row["method"]: row["completeness_error"] for row in rows}
     assert errors.pop("integrated gradients") > 0
     assert set(errors.values()) == {None}
-    again = localisation_rows(data, extractor, predictors=["joint"], methods=methods, limit=1)
-    assert rows == again
+    drawn = "SmoothGrad"  # the one that draws noise, besides the images
+    again = localisation_rows(data, extractor, predictors=["joint"], methods=[drawn], limit=1)
+    assert [row for row in rows if row["method"] == drawn] == again
     with pytest.raises(InputError, match="no method 'guess'"):
         localisation_rows(data, extractor, methods=["guess"])
 

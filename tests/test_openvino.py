@@ -94,7 +94,7 @@ def test_threads_may_share_an_extractor(fast, images):
 
 
 def test_a_limit_of_threads_is_kept(images):
-    extractor = embedded(runtime="openvino")
+    extractor = embedded(runtime="openvino", levels=1)
     extractor.transform(images)
     assert len(requests(extractor)) == 2 * min(thread_count(), MOST_STREAMS)
     with limited_threads(1):
@@ -185,18 +185,22 @@ def kept(folder):
 
 def test_a_damaged_kept_network_is_converted_again(tmp_path, images):
     cache = tmp_path / "cache"
-    expected = embedded(runtime="openvino", cache=cache).transform(images[:2])
+    expected = embedded(runtime="openvino", levels=1, cache=cache).transform(images[:2])
     (path,) = kept(cache)
     content = path.read_bytes()
     for damaged in (content[:-100], content[:-9] + b"123456789", b"", b"nonsense" * 9):
         path.write_bytes(damaged)
         with pytest.warns(RuntimeWarning, match="is damaged"):
-            found = embedded(runtime="openvino", cache=cache).transform(images[2:])
+            found = embedded(runtime="openvino", levels=1, cache=cache).transform(images[2:])
         assert path.read_bytes() != damaged
         for entry in cache.rglob("*.npz"):
             entry.unlink()
-    np.testing.assert_array_equal(found, embedded(runtime="openvino", cache=None).transform(images[2:]))
-    np.testing.assert_array_equal(embedded(runtime="openvino", cache=cache).transform(images[:2]), expected)
+    np.testing.assert_array_equal(
+        found, embedded(runtime="openvino", levels=1, cache=None).transform(images[2:])
+    )
+    np.testing.assert_array_equal(
+        embedded(runtime="openvino", levels=1, cache=cache).transform(images[:2]), expected
+    )
 
 
 def test_whatever_decides_the_network_decides_the_kept_one(tmp_path, images):
