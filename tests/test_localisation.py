@@ -216,6 +216,7 @@ def test_rows_are_those_of_the_maps_one_by_one(root, extractor):
 def test_every_attribution_gives_rows_and_a_draw_limits_them(root, extractor, monkeypatch):
     monkeypatch.setattr("gad_core.experiments.localisation.STEPS", 2)
     monkeypatch.setattr("gad_core.experiments.localisation.SAMPLES", 2)
+    monkeypatch.setattr("gad_core.experiments.localisation.WINDOWS", 2)
     methods = (EXACT, *ATTRIBUTIONS)
     data = gad.MVTecDataset(root, "nut")
     rows = localisation_rows(data, extractor, predictors=["joint"], methods=methods, limit=1)
