@@ -16,8 +16,8 @@ from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 
-from gad_core.components import Reduce
 from gad_core.evaluation import training_folds
+from gad_core.subspaces import Reduce
 
 
 def fit_and_score(train: NDArray, test: NDArray) -> NDArray[np.float64]:

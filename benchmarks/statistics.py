@@ -9,8 +9,8 @@ from benchmarks import plain
 from benchmarks.timing import Comparison, compare
 from gad_core import fit_gaussian
 from gad_core.backbones import get_backbone
-from gad_core.components import Reduce
 from gad_core.evaluation import Setting, evaluate_distances
+from gad_core.subspaces import Reduce
 
 N_TRAIN, N_TEST = 209, 83  # bottle
 LEDOIT_WOLF: list[Reduce] = [
@@ -73,5 +73,5 @@ def _same(ours: dict, usual: dict) -> None:
     assert ours.keys() == usual.keys()
     for key in usual:
         if key[1][0] and key[1][0][0] == "npca":
-            continue  # for n <= p the plain way depends on rounding noise, see gad_core.gaussian.regularize
+            continue  # for n <= p the plain way depends on rounding noise, see gad_core.covariance.regularize
         np.testing.assert_allclose(ours[key], usual[key], rtol=1e-5)

@@ -9,21 +9,16 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.model_selection import KFold, train_test_split
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gad_core.components import Reduce, checked_reduce, components_from_moments, require_two_samples
+from gad_core.components import components_from_moments
+from gad_core.covariance import Covariance, checked_covariance
 from gad_core.errors import InputError
-from gad_core.gaussian import (
-    Covariance,
-    Gaussian,
-    checked_covariance,
-    fit_gaussian,
-    fold_gaussians,
-    gaussian_from_components,
-)
+from gad_core.gaussian import Gaussian, fit_gaussian, gaussian_from_components
+from gad_core.held_out import Split, fold_splits, held_out_distances, share_split
 from gad_core.levels import Combine, checked_combine, gaussian_columns
 from gad_core.moments import Moments, column_means
+from gad_core.subspaces import Reduce, checked_reduce
 from gad_core.thresholds import (
     checked_fpr,
     chi2_p_values,
@@ -49,7 +44,7 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         The unweighted sum of the levels' distances (the paper's choice), the distance of one Gaussian over
         all columns, or one level's distance alone.
     reduce : None, ("pca", t) or ("npca", t)
-        Subspace of each Gaussian, see `gad_core.components.selected_components`.
+        Subspace of each Gaussian, see `gad_core.subspaces.selected_components`.
     covariance : {"ledoit_wolf", "oas", "empirical", "diagonal", "spherical"}
         Covariance estimate, see `gad_core.gaussian.fit_gaussian`.
     fpr : float
@@ -140,7 +135,8 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
             self.calibrate(X[held_out])
         else:
             self.gaussians_ = self._fitted(X, columns)
-            self._find_threshold(self._held_out_distances(X, columns, splits))
+            fits = (splits, self.covariance, self.reduce)
+            self._find_threshold(held_out_distances(X, columns, *fits) if splits else np.empty(0))
         self._rows, self._rows_mean = X, column_means(X)  # what partial_fit adds to
         return self
 
@@ -379,38 +375,11 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
                 raise InputError(f"level {level}: {error}" if len(columns) > 1 else str(error)) from error
         return fitted
 
-    def _split(self, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        if not 0 < self.calibration < 1:
-            raise InputError(f"calibration is a share between 0 and 1, not {self.calibration!r}")
-        require_two_samples(count)
-        proper, held_out = train_test_split(
-            np.arange(count), test_size=self.calibration, random_state=self.random_state
-        )
-        return proper, held_out
+    def _split(self, count: int) -> Split:
+        return share_split(count, self.calibration, self.random_state)
 
-    def _splits(self, count: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Training and held-out rows of each fold of the cross-validated threshold."""
-        require_two_samples(count)
-        if count < 4:
-            # Fewer leave two samples for a fold's fit, from which Ledoit-Wolf cannot estimate a shrinkage.
-            raise InputError(
-                f"a cross-validated threshold needs at least 4 normal samples, there are {count}: give more"
-            )
-        splitter = KFold(min(self.folds, count), shuffle=True, random_state=self.random_state)
-        return list(splitter.split(np.empty((count, 0))))
-
-    def _held_out_distances(
-        self,
-        X: NDArray,
-        columns: Mapping[int | str, slice],
-        splits: list[tuple[NDArray[np.intp], NDArray[np.intp]]],
-    ) -> NDArray[np.float64]:
-        distances = np.zeros(len(X))
-        for where in columns.values() if splits else ():
-            fits = fold_gaussians(X[:, where], splits, self.covariance, self.reduce)
-            for (_, held_out), gaussian in zip(splits, fits, strict=True):
-                distances[held_out] += gaussian.mahalanobis(X[held_out, where])
-        return distances
+    def _splits(self, count: int) -> list[Split]:
+        return fold_splits(count, self.folds, self.random_state)
 
     def _degrees_of_freedom(self) -> list[int]:
         return [gaussian.degrees_of_freedom for gaussian in self.gaussians_.values()]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gad_core.decoding import decoded_batches, source_name
+from gad_core.cache import FeatureCache, entry_key
+from gad_core.decoding import cached_rows, decoded_batches, source_name
 from gad_core.errors import InputError
 from gad_core.images import Source
 from gad_core.stages import StageTimes
@@ -61,6 +62,46 @@ def computed_rows(
     )
     for rows in waited(started):
         yield from rows
+
+
+def cached_or_computed_rows(
+    cache: FeatureCache,
+    sources: Sequence[Source],
+    recipe: Mapping[str, object],
+    width: int,
+    computed: Callable[[Sequence[int]], Iterable[Row]],
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Give the features of images: first those in the cache, then the others, which are put there.
+
+    Parameters
+    ----------
+    cache, sources, recipe, width
+        As in `gad_core.decoding.cached_rows`.
+    computed : callable
+        Computes the images at the given positions. It is not called if there are none; so without need torch
+        is not even imported.
+
+    Yields
+    ------
+    (int, (width,) float32 array)
+        Position and features of each image.
+
+    Raises
+    ------
+    InputError
+        If the cache is needed and cannot be written, before anything is computed; and as `computed` does.
+    """
+    missing = []
+    for i, cached in enumerate(cached_rows(cache, sources, recipe, width)):
+        if cached is None:
+            missing.append(i)
+        else:
+            yield i, cached
+    if missing:
+        cache.require_writable()
+        for i, features, digest in computed(missing):
+            cache.put(entry_key(digest, recipe), features)
+            yield i, features
 
 
 def waited(started: Iterable[Callable[[], T]]) -> Iterator[T]:

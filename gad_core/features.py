@@ -5,12 +5,10 @@ A level's features are the global average of its map (method: Protocol).
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import importlib.metadata
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,42 +17,28 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from tqdm import tqdm
 
-from gad_core import __version__
-from gad_core.backbones import Backbone, Levels, get_backbone
-from gad_core.cache import FeatureCache, entry_key
-from gad_core.calibration import Calibration, calibrate
-from gad_core.converted import kept_model
-from gad_core.decoding import as_sources, cached_rows, decoded_batches
+from gad_core.backbones import Levels, get_backbone
+from gad_core.cache import FeatureCache
+from gad_core.calibration import Calibration
+from gad_core.decoding import as_sources, decoded_batches
 from gad_core.errors import InputError
 from gad_core.execution import Execution, Precision, Runtime, choose_execution
-from gad_core.extraction import StartFeatures, computed_rows, waited
-from gad_core.fingerprint import calibration_sha256, fitted_weights, require_same_features
-from gad_core.images import RESIZE_RULE, Source
-from gad_core.runtime import (
-    choose_device,
-    computing,
-    load_network,
-    normalised,
-    torch_features,
-    torch_maps,
-    whole_number,
-)
-from gad_core.stages import StageTimes, staged
-from gad_core.threads import thread_count
-from gad_core.weights import NAMED, Weights, WeightsFile, named_weights, resolve_weights
+from gad_core.extraction import Row, cached_or_computed_rows, computed_rows, waited
+from gad_core.feature_spec import FeatureSpec
+from gad_core.fingerprint import fitted_weights, require_same_features
+from gad_core.images import Source
+from gad_core.runner import NetworkRunner, found_calibration
+from gad_core.runtime import computing, whole_number
+from gad_core.stages import StageTimes
+from gad_core.weights import Weights, WeightsFile, named_weights, resolve_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from gad_core.openvino_runtime import CompiledNetwork
 
 T = TypeVar("T")
 
 CALIBRATION_IMAGES = 32
 """How many training images calibrate the batch norms of random weights."""
-
-CALIBRATION_BATCH = 8
-"""Largest batch in calibration; fixed, so that the result does not depend on `batch_size`."""
 
 SMALLEST_SIZE = 32
 """Smallest input in pixels: every network here halves its maps five times."""
@@ -111,11 +95,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     (1, 192)
     """
 
-    # No parameters, so not set in the constructor: the loaded network, the compiled ones and the hashed file,
-    # with their keys; and the clocks while a block is profiled.
-    _network: tuple[object, Any] | None = None
-    _compiled: tuple[object, dict[bool, Any]] | None = None
-    _times: StageTimes | None = None
+    # No parameters, so not set in the constructor: what runs the network, and the hashed file with its key.
+    _runner: NetworkRunner | None = None
     _file: tuple[object, WeightsFile] | None = None
 
     def __init__(
@@ -231,14 +212,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         if not self._needs_calibration():
             return self
         sources = as_sources(X)[:CALIBRATION_IMAGES]
-        device = choose_device(self.device)
-        # Batches of nearly equal size, so that the average over batches is one over images.
-        count = -(-len(sources) // CALIBRATION_BATCH)
-        batches = [part.tolist() for part in np.array_split(np.arange(len(sources)), count)]
-        network = load_network(*self._network_choice(), None, device)
-        decoded = decoded_batches(sources, batches, self.input_size, with_digests=False)
-        with computing(device):
-            self.calibration_ = calibrate(network, (normalised(images, device) for _, images, _ in decoded))
+        self.calibration_ = found_calibration(self._uncalibrated_spec(), sources)
         return self
 
     def set_calibration(self, calibration: Calibration | None) -> FeatureExtractor:
@@ -280,11 +254,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             computed before is in the cache, as it is after an interrupt.
         """
         sources = as_sources(X)
-        columns, cache = self._columns(), self.open_cache()
+        spec = self._spec()
+        columns = spec.columns()
         rows = np.empty((len(sources), int(columns.sum())), dtype=np.float32)
         hidden = None if self.progress is None else not self.progress  # tqdm: None hides it off a terminal
         with tqdm(total=len(sources), desc="features", unit="image", disable=hidden) as bar:
-            for i, features in self._each(sources, len(columns), cache):
+            for i, features in self._each(sources, spec):
                 rows[i] = features[columns]
                 bar.update()
         return rows
@@ -325,13 +300,13 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         object
             What `reduce` returns for each batch.
         """
-        sources, levels = as_sources(X), tuple(self.level_widths)
-        device, start = self._start_maps()
+        sources, spec = as_sources(X), self._spec()
+        device, start = self._networks.start_maps(spec, self.open_cache())
         batches = self._batches(range(len(sources)))
-        decoded = decoded_batches(sources, batches, self.input_size, with_digests=False)
+        decoded = decoded_batches(sources, batches, spec.size, with_digests=False)
         for maps in waited(start(images) for _, images, _ in decoded):
             with computing(device):
-                found = reduce({level: maps[level - 1] for level in levels})
+                found = reduce({level: maps[level - 1] for level in spec.levels})
             yield found
 
     def load_network(self) -> tuple[Any, nn.Module]:
@@ -344,27 +319,17 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         network : torch.nn.Module
             Gives the list of maps from level 1 for normalised images (see `gad_core.runtime.normalised`).
         """
-        device, choice = choose_device(self.device), self._network_choice()
-        calibration = self._calibration()
-        key = (*choice, calibration_sha256(calibration), str(device))
-        if self._network is None or self._network[0] != key:
-            self._network = (key, load_network(*choice, calibration, device))
-        return device, self._network[1]
+        return self._networks.load(self._spec())
 
-    @contextlib.contextmanager
-    def profiled(self) -> Iterator[StageTimes]:
-        """Measure where the time goes in `transform`, inside the block.
+    def profiled(self) -> AbstractContextManager[StageTimes]:
+        """Measure where the time goes in `transform`, inside a ``with`` block.
 
-        Yields
-        ------
-        StageTimes
+        Returns
+        -------
+        context manager of StageTimes
             Clocks of reading and hashing, decoding, resizing, the network and pooling.
         """
-        self._times, self._compiled = StageTimes(), None
-        try:
-            yield self._times
-        finally:
-            self._times = self._compiled = None
+        return self._networks.profiled()
 
     def fingerprint(self) -> dict[str, Any]:
         """Describe all that decides the features, as JSON can write it; for saved models.
@@ -375,25 +340,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             Backbone, weights and their sha256, levels, size, resize rule, seed and calibration of random
             weights, runtime and precision, version of gad_core. `require_same_features` compares two of them.
         """
-        file, calibration = self._weights_file(), self._calibration()
-        weights = named_weights(self.weights, get_backbone(self.backbone))
-        return {
-            "backbone": self.backbone,
-            "weights": str(weights) if weights in NAMED else str(Path(weights).resolve()),
-            "weights_sha256": None if file is None else file.sha256,
-            "levels": list(self.level_widths),
-            "size": self.input_size,
-            "resize": RESIZE_RULE,
-            "seed": self.seed if file is None else None,
-            "calibration_sha256": calibration_sha256(calibration),
-            **dataclasses.asdict(self.execution()),
-            "gad_core": __version__,
-        }
+        return self._spec().fingerprint()
 
     def __getstate__(self) -> dict[str, Any]:
         # The network is large, and loaded again when needed.
-        left_out = ("_network", "_compiled", "_times")
-        return {name: value for name, value in super().__getstate__().items() if name not in left_out}
+        return {name: value for name, value in super().__getstate__().items() if name != "_runner"}
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -429,25 +380,22 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             self._file = None if file is None else (key, file)
         return None if self._file is None else self._file[1]
 
-    def _network_choice(self) -> tuple[Backbone, int, WeightsFile | None, int]:
-        seed = whole_number(self.seed, "seed", 0)
-        return get_backbone(self.backbone), max(self.level_widths), self._weights_file(), seed
+    def _spec(self) -> FeatureSpec:
+        """Resolve the parameters, and check that random batch norms are calibrated."""
+        return replace(self._uncalibrated_spec(), calibration=self._calibration())
 
-    def _columns(self) -> NDArray[np.bool_]:
-        """Mark the asked levels' columns among those of all levels up to the deepest."""
-        widths, asked = get_backbone(self.backbone).widths, self.level_widths
-        return np.concatenate([np.full(widths[i], i + 1 in asked) for i in range(max(asked))])
-
-    def _recipe(self) -> dict[str, Any]:
-        """Give what decides a cache entry besides the image: it holds all levels up to the deepest."""
-        ignored = ("weights", "levels", "gad_core")
-        recipe = {key: value for key, value in self.fingerprint().items() if key not in ignored}
-        # torch draws the random weights, and another version may draw others.
-        torch = importlib.metadata.version("torch") if self.weights == "random" else None
-        # What else than float32 is rounded where, each kind of device decides.
-        full = recipe["precision"] == "fp32" or recipe["runtime"] == "openvino"
-        device = None if full else choose_device(self.device).type
-        return {**recipe, "torch": torch, "device": device, "depth": max(self.level_widths)}
+    def _uncalibrated_spec(self) -> FeatureSpec:
+        backbone = get_backbone(self.backbone)
+        return FeatureSpec(
+            backbone=backbone,
+            levels=tuple(self.level_widths),
+            weights=named_weights(self.weights, backbone),
+            file=self._weights_file(),
+            seed=self.seed,
+            size=self.input_size,
+            device=self.device,
+            execution=self.execution(),
+        )
 
     def open_cache(self) -> FeatureCache | None:
         """Give the cache that `cache` names, or None without one."""
@@ -455,87 +403,27 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             return None
         return FeatureCache(None if self.cache == "auto" else self.cache)
 
+    @property
+    def _networks(self) -> NetworkRunner:
+        if self._runner is None:
+            self._runner = NetworkRunner()
+        return self._runner
+
     def _each(
-        self, sources: Sequence[Source], width: int, cache: FeatureCache | None
+        self, sources: Sequence[Source], spec: FeatureSpec
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Give the position and all levels' features of each image, those in the cache first."""
+        cache, networks = self.open_cache(), self._networks
+
+        def computed(positions: Sequence[int]) -> Iterator[Row]:
+            start, batches = networks.start_features(spec, cache), self._batches(positions)
+            return computed_rows(
+                sources, batches, spec.size, start, with_digests=cache is not None, times=networks.times
+            )
+
         if cache is None:
-            for i, features, _ in self._computed(sources, range(len(sources)), with_digests=False):
-                yield i, features
-            return
-        recipe, missing = self._recipe(), []
-        for i, cached in enumerate(cached_rows(cache, sources, recipe, width)):
-            if cached is None:
-                missing.append(i)
-            else:
-                yield i, cached
-        if missing:  # else torch is not even imported
-            cache.require_writable()
-            for i, features, digest in self._computed(sources, missing, with_digests=True):
-                cache.put(entry_key(digest, recipe), features)
-                yield i, features
-
-    def _computed(
-        self, sources: Sequence[Source], positions: Sequence[int], *, with_digests: bool
-    ) -> Iterator[tuple[int, NDArray[np.float32], str]]:
-        """Decode images and run the network on them: position, all levels' features, digest of each."""
-        start, batches = self._start_features(), self._batches(positions)
-        yield from computed_rows(
-            sources, batches, self.input_size, start, with_digests=with_digests, times=self._times
-        )
-
-    def _start_features(self) -> StartFeatures:
-        execution = self.execution()
-        if execution.runtime == "torch":
-            with staged(self._times, "loading"):
-                device, network = self.load_network()
-            return torch_features(network, device, execution.precision, self._times)
-        with staged(self._times, "loading"):
-            compiled = self._compile(with_maps=False)
-
-        def start(images: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
-            wait = compiled.start(images)
-            return lambda: wait()[0]
-
-        return start
-
-    def _start_maps(self) -> tuple[Any, Callable[[NDArray[np.uint8]], Callable[[], list[Tensor]]]]:
-        """Give a device, and the function that starts to compute the maps of a batch on it."""
-        if self.execution().runtime == "torch":
-            device, network = self.load_network()
-            return device, torch_maps(network, device)
-        import torch
-
-        compiled = self._compile(with_maps=True)
-
-        def start(images: NDArray[np.uint8]) -> Callable[[], list[Tensor]]:
-            wait = compiled.start(images)
-            return lambda: [torch.from_numpy(maps) for maps in wait()]
-
-        return torch.device("cpu"), start
-
-    def _compile(self, *, with_maps: bool) -> CompiledNetwork:
-        from gad_core.openvino_kernels import blocked_kernels_known
-        from gad_core.openvino_runtime import CompiledNetwork, convert
-
-        def converted() -> Any:
-            network = load_network(*self._network_choice(), self._calibration(), choose_device("cpu"))
-            return convert(network, self.input_size, with_maps=with_maps)
-
-        cache, recipe = self.open_cache(), self._recipe()
-        key = (recipe, thread_count())
-        if self._compiled is None or self._compiled[0] != key:
-            self._compiled = (key, {})
-        if with_maps not in self._compiled[1]:
-            if cache is not None:
-                cache.require_writable()
-            folder = None if cache is None else cache.folder / "networks"
-            graph = {k: v for k, v in recipe.items() if k not in ("runtime", "precision", "device")}
-            graph |= {"with_maps": with_maps, "blocked": blocked_kernels_known()}
-            model = kept_model(folder, graph, converted)
-            precision = "fp32" if with_maps else self.execution().precision
-            self._compiled[1][with_maps] = CompiledNetwork(model, precision, self._times)
-        return self._compiled[1][with_maps]
+            return ((i, features) for i, features, _ in computed(range(len(sources))))
+        return cached_or_computed_rows(cache, sources, spec.recipe(), len(spec.columns()), computed)
 
     def _batches(self, positions: Sequence[int]) -> list[Sequence[int]]:
         b = whole_number(self.batch_size, "batch_size", 1)

@@ -86,6 +86,21 @@ def require_same_features(fitted: Mapping[str, Any], present: Mapping[str, Any])
             )
 
 
+def require_float32(extractor: Any) -> None:
+    """Raise InputError unless an extractor computes in float32, as maps and gradients always are.
+
+    Parameters
+    ----------
+    extractor : FeatureExtractor
+        What would compute them. Nothing is loaded.
+    """
+    if (precision := extractor.execution().precision) != "fp32":
+        raise InputError(
+            "maps and gradients are computed in float32, and their mean would not be the distance in "
+            f'{precision}: use precision="fp32", for the fit too'
+        )
+
+
 def check_extractor(detector: Any, extractor: Any) -> None:
     """Raise InputError unless an extractor gives the features that a detector was fitted on.
 
@@ -104,11 +119,7 @@ def check_extractor(detector: Any, extractor: Any) -> None:
     """
     if not hasattr(detector, "gaussians_"):
         raise InputError("the detector is not fitted: call fit with features of normal images first")
-    if (precision := extractor.execution().precision) != "fp32":
-        raise InputError(
-            "maps and gradients are computed in float32, and their mean would not be the distance in "
-            f'{precision}: use precision="fp32", for the fit too'
-        )
+    require_float32(extractor)
     described = getattr(detector, "extractor_", None)
     if described:
         require_same_features(described["fingerprint"], extractor.fingerprint())

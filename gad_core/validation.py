@@ -1,9 +1,9 @@
-"""Checks of feature matrices that every entry point shares."""
+"""Checks of feature matrices and labels that every entry point shares."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gad_core.errors import InputError
 
@@ -29,3 +29,14 @@ def require_finite(X: NDArray, name: str = "X") -> None:
         f"Input {name} contains NaN or infinity: first at row {row}, column {column} ({int(bad.sum())} rows "
         "in all); leave these samples out or extract their features again"
     )
+
+
+def checked_labels(labels: ArrayLike) -> NDArray[np.int64]:
+    """Return labels (m,) as integers, or raise InputError unless there are 0 (normal) and 1 (anomalous)."""
+    labels = np.asarray(labels).astype(np.int64)
+    if not (np.any(labels == 1) and np.any(labels == 0)):
+        raise InputError(
+            f"the test set holds {int(np.sum(labels == 1))} anomalous and {int(np.sum(labels == 0))} normal "
+            "samples: an evaluation needs both (folders test/good and test/<defect>)"
+        )
+    return labels

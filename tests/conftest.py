@@ -1,6 +1,9 @@
 """Fixtures that several test modules use."""
 
 import os
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 # The matrices of the tests are small: threads inside a product only wait for each other, most of all where
@@ -8,6 +11,7 @@ from pathlib import Path
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import pytest
+from served import Server
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -24,3 +28,27 @@ def shared() -> Path:
 def b4_weights(shared: Path) -> Path:
     """ImageNet weights of EfficientNet-B4, levels 1 to 7."""
     return shared / "weights" / "efficientnet_b4_levels1-7.safetensors"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A running server of one file."""
+    served = Server()
+    thread = threading.Thread(target=served.http.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield served
+    served.http.shutdown()
+    served.http.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """No proxy, no waiting; gives the pauses that were asked for."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("no_proxy", "*")
+    asked: list[float] = []
+    monkeypatch.setattr(time, "sleep", asked.append)
+    return asked

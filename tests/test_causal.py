@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from gad_core.bootstrap import bootstrap_auroc_change
 from gad_core.datasets.synthetic import render
 from gad_core.errors import InputError
-from gad_core.evaluation import auroc, bootstrap_auroc_change
+from gad_core.evaluation import auroc
 from gad_core.explain import background, masks, patches, photometry
 from gad_core.explain.curves import deletion_curve, insertion_curve
 from gad_core.explain.repair import flip_row, repaired, transplanted

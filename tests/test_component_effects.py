@@ -8,11 +8,11 @@ from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
-from gad_core.components import reduce_keeping, selected_components
 from gad_core.errors import InputError
 from gad_core.evaluation import training_folds
 from gad_core.experiments.components import auroc_by_components, component_effects, kept_components
 from gad_core.gaussian import fit_gaussian
+from gad_core.subspaces import reduce_keeping, selected_components
 
 
 def samples(n, p, seed=0):

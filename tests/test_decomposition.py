@@ -1,28 +1,16 @@
 """M squared divided among channels, levels and components: the parts add up, and each is its definition."""
 
-import itertools
-
 import numpy as np
 import pytest
+import two_levels
+from two_levels import GRID, WIDTHS
 
 import gad_core as gad
 from gad_core.explain.decomposition import channel_parts, component_parts, level_parts
 
-WIDTHS = {1: 4, 2: 5}
-
 
 def samples(n=40, seed=0):
-    rng = np.random.default_rng(seed)
-    return (rng.normal(size=(n, 9)) @ np.random.default_rng(7).normal(size=(9, 9)) + 3).astype(np.float32)
-
-
-GRID = list(
-    itertools.product(
-        ("sum", "joint", 2),
-        (None, ("pca", 0.9), ("npca", 0.9)),
-        ("ledoit_wolf", "oas", "empirical", "diagonal", "spherical"),
-    )
-)
+    return two_levels.samples(n, seed).astype(np.float32)
 
 
 @pytest.mark.parametrize(("combine", "reduce", "covariance"), GRID)

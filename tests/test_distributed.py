@@ -200,7 +200,7 @@ def test_what_the_cache_holds_does_not_show(paths, tmp_path, alone):
     cached = extractor(cache=tmp_path)
     assert_same_bits(state(fit_images(detector(), cached, paths).detector), alone)
     for path in paths[5::BLOCK]:  # alone in its batch, an image's features are rounded otherwise
-        key = entry_key(image_digest(path.read_bytes()), cached._recipe())
+        key = entry_key(image_digest(path.read_bytes()), cached._spec().recipe())
         cached.open_cache().path(key).unlink()
     assert_same_bits(state(fit_images(detector(), cached, paths).detector), alone)
 

@@ -8,7 +8,6 @@ from reference_numbers import ARBITRARY, CATEGORIES, FALSE_POSITIVE_RATES, REFER
 
 import gad_core as gad
 from gad_core import GaussianDetector
-from gad_core.components import format_reduce, parse_reduce
 from gad_core.datasets.embedded import list_embedded
 from gad_core.errors import InputError
 from gad_core.evaluation import Setting, auroc, evaluate_distances
@@ -16,6 +15,7 @@ from gad_core.experiments.networks import network_rows
 from gad_core.figures import results as figures
 from gad_core.figures.controls import sampled
 from gad_core.manifest import describe
+from gad_core.subspaces import format_reduce, parse_reduce
 from gad_core.weights import EMBEDDED
 
 NETWORKS = {"efficientnet_b4": range(1, 8), "squeezenet1_1": range(1, 10), "embedded": range(1, 6)}

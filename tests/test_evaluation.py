@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from gad_core import GaussianDetector, InputError
+from gad_core.bootstrap import bootstrap_auroc
 from gad_core.evaluation import (
     Setting,
     aupr,
     auroc,
-    bootstrap_auroc,
     evaluate_distances,
     evaluation_row,
     sem,

@@ -8,8 +8,8 @@ from scipy import stats
 from scipy.integrate import trapezoid
 
 import gad_core as gad
+from gad_core.bootstrap import bootstrap_mean
 from gad_core.cli import main
-from gad_core.evaluation import bootstrap_mean
 from gad_core.experiments.faithfulness import (
     CURVES,
     EXACT,

@@ -10,14 +10,10 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import KFold
 
 from gad_core import Gaussian, InputError, Moments, fit_gaussian
-from gad_core.components import (
-    components_from_moments,
-    format_reduce,
-    parse_reduce,
-    principal_components,
-    selected_components,
-)
-from gad_core.gaussian import fold_gaussians, gaussian_from_components
+from gad_core.components import components_from_moments, principal_components
+from gad_core.gaussian import gaussian_from_components
+from gad_core.held_out import fold_gaussians
+from gad_core.subspaces import format_reduce, parse_reduce, selected_components
 
 SHAPES = [(200, 6), (40, 30), (31, 30), (30, 30), (20, 60)]
 

@@ -194,9 +194,10 @@ def test_maps_of_real_networks_average_to_the_distance(backbone, levels):
     extractor = gad.FeatureExtractor(backbone, weights, levels, size=64, progress=False, batch_size=3)
     X = extractor.fit(images(10)).transform(images(10))
     shown = images(4, seed=9)
+    features = extractor.transform(shown)
     for combine in ("sum", "joint", max(extractor.level_widths)):
         detector = fitted(extractor, X, combine)
-        expected = detector.mahalanobis(extractor.transform(shown))
+        expected = detector.mahalanobis(features)
         found = list(gad.score_maps(detector, extractor, shown))
         assert [each.map.shape for each in found] == [(64, 64)] * 4
         np.testing.assert_allclose([each.distance for each in found], expected, rtol=1e-5)
@@ -209,7 +210,7 @@ def test_one_pass_of_the_network_gives_score_and_map(squeezenet, monkeypatch):
     device, network = squeezenet.load_network()
     passed = []
     monkeypatch.setattr(
-        squeezenet, "load_network", lambda: (device, lambda x: passed.append(x) or network(x))
+        squeezenet._networks, "load", lambda _: (device, lambda x: passed.append(x) or network(x))
     )
     found = list(gad.score_maps(detector, squeezenet, images(5), size=(20, 30)))
     assert sum(len(x) for x in passed) == 5

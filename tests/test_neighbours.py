@@ -1,32 +1,15 @@
 """Nearest normal samples: distances by their definition, neighbours by an independent search."""
 
-import itertools
-
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
+from two_levels import GRID, WIDTHS, samples
 
 import gad_core as gad
 from gad_core.errors import InputError
 from gad_core.explain.maps import detector_mean
 from gad_core.explain.neighbours import nearest_normal, pairwise_mahalanobis
 from gad_core.levels import gaussian_columns
-
-WIDTHS = {1: 4, 2: 5}
-
-
-def samples(n=40, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(n, 9)) @ np.random.default_rng(7).normal(size=(9, 9)) + 3
-
-
-GRID = list(
-    itertools.product(
-        ("sum", "joint", 2),
-        (None, ("pca", 0.9), ("npca", 0.9)),
-        ("ledoit_wolf", "oas", "empirical", "diagonal", "spherical"),
-    )
-)
 
 
 @pytest.mark.parametrize(("combine", "reduce", "covariance"), GRID)

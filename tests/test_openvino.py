@@ -31,6 +31,20 @@ def embedded(**options):
     return FeatureExtractor("embedded", **{"progress": False, "size": SIZE, **options})
 
 
+@pytest.fixture(scope="module")
+def fast():
+    """An extractor whose network is converted and compiled once for several tests."""
+    return embedded(runtime="openvino")
+
+
+def started(extractor):
+    return extractor._networks.start_features(extractor._spec(), None)
+
+
+def requests(extractor):
+    return extractor._networks.compile(extractor._spec(), None, with_maps=False)._requests
+
+
 # One of each family: their operations differ.
 FAMILIES = ["efficientnet_b0", "resnet18", "squeezenet1_1", "mobilenet_v3_large", "convnext_tiny", "embedded"]
 
@@ -53,41 +67,39 @@ def test_every_family_is_there():
     assert {name.split("_b")[0].rstrip("0123456789") for name in FAMILIES} >= families - {"wide_resnet50_"}
 
 
-def test_features_do_not_depend_on_batch_or_processors(images):
-    expected = embedded(runtime="openvino", batch_size=5).transform(images)
-    for batch_size in (1, 2, 3):
-        found = embedded(runtime="openvino", batch_size=batch_size).transform(images)
+def test_features_do_not_depend_on_batch_or_processors(fast, images):
+    expected = fast.transform(images)
+    for batch_size in (1, 2, 3, 5):
+        found = fast.set_params(batch_size=batch_size).transform(images)
         np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(embedded(runtime="openvino").transform(images[::-1])[::-1], expected)
+    np.testing.assert_array_equal(fast.transform(images[::-1])[::-1], expected)
     with limited_threads(1):
         np.testing.assert_array_equal(embedded(runtime="openvino").transform(images), expected)
 
 
-def test_batches_may_overlap(images):
+def test_batches_may_overlap(fast, images):
     """Many more images in flight than requests, waited for late and in another order."""
-    extractor = embedded(runtime="openvino")
-    expected = extractor.transform(images)
-    start = extractor._start_features()
+    expected = fast.transform(images)
+    start = started(fast)
     waits = [start(images[[i]]) for i in (0, 1, 2, 3, 4) * 4]
     found = [wait()[0] for wait in reversed(waits)][::-1]
     np.testing.assert_array_equal(found, np.tile(expected, (4, 1)))
 
 
-def test_threads_may_share_an_extractor(images):
-    extractor = embedded(runtime="openvino")
-    expected = extractor.transform(images)
+def test_threads_may_share_an_extractor(fast, images):
+    expected = fast.transform(images)
     with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda _: extractor.transform(images), range(12)):
+        for found in pool.map(lambda _: fast.transform(images), range(12)):
             np.testing.assert_array_equal(found, expected)
 
 
 def test_a_limit_of_threads_is_kept(images):
-    extractor = embedded(runtime="openvino")
+    extractor = embedded(runtime="openvino", levels=1)
     extractor.transform(images)
-    assert len(extractor._compile(with_maps=False)._requests) == 2 * min(thread_count(), MOST_STREAMS)
+    assert len(requests(extractor)) == 2 * min(thread_count(), MOST_STREAMS)
     with limited_threads(1):
         extractor.transform(images)
-        assert len(extractor._compile(with_maps=False)._requests) == 2
+        assert len(requests(extractor)) == 2
 
 
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path, images):
@@ -98,11 +110,10 @@ def test_a_cache_that_cannot_be_written_is_refused(tmp_path, images):
             use(images)
 
 
-def test_an_image_may_change_after_its_start(images):
-    extractor = embedded(runtime="openvino")
-    expected = extractor.transform(images[:1])
+def test_an_image_may_change_after_its_start(fast, images):
+    expected = fast.transform(images[:1])
     image = images[:1].copy()
-    wait = extractor._start_features()(image)
+    wait = started(fast)(image)
     image[:] = 0
     np.testing.assert_array_equal(wait(), expected)
 
@@ -174,18 +185,22 @@ def kept(folder):
 
 def test_a_damaged_kept_network_is_converted_again(tmp_path, images):
     cache = tmp_path / "cache"
-    expected = embedded(runtime="openvino", cache=cache).transform(images[:2])
+    expected = embedded(runtime="openvino", levels=1, cache=cache).transform(images[:2])
     (path,) = kept(cache)
     content = path.read_bytes()
     for damaged in (content[:-100], content[:-9] + b"123456789", b"", b"nonsense" * 9):
         path.write_bytes(damaged)
         with pytest.warns(RuntimeWarning, match="is damaged"):
-            found = embedded(runtime="openvino", cache=cache).transform(images[2:])
+            found = embedded(runtime="openvino", levels=1, cache=cache).transform(images[2:])
         assert path.read_bytes() != damaged
         for entry in cache.rglob("*.npz"):
             entry.unlink()
-    np.testing.assert_array_equal(found, embedded(runtime="openvino", cache=None).transform(images[2:]))
-    np.testing.assert_array_equal(embedded(runtime="openvino", cache=cache).transform(images[:2]), expected)
+    np.testing.assert_array_equal(
+        found, embedded(runtime="openvino", levels=1, cache=None).transform(images[2:])
+    )
+    np.testing.assert_array_equal(
+        embedded(runtime="openvino", levels=1, cache=cache).transform(images[:2]), expected
+    )
 
 
 def test_whatever_decides_the_network_decides_the_kept_one(tmp_path, images):

@@ -14,7 +14,7 @@ from made_up import EXPERIMENTS, finished, made_up, run, sources
 import gad_core as gad
 from gad_core import InputError
 from gad_core.cli import main
-from gad_core.cli.parser import REPRODUCED
+from gad_core.cli.arguments.reproduce import REPRODUCED
 from gad_core.experiments import catalogue
 from gad_core.experiments.catalogue import ALIASES, chosen_experiments
 from gad_core.experiments.reproduce import UNITS, reproduce

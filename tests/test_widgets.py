@@ -71,10 +71,22 @@ failing.controls["power"].value = 0
 """
 
 
-def test_a_notebook_shows_the_last_figure_or_the_error_and_nothing_besides():
+@pytest.fixture(scope="module")
+def executed():
+    """A notebook after its kernel has run, and what its widgets have sent to who executed it."""
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    from nbclient.output_widget import OutputWidget
+
+    sent = []
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(IN_A_KERNEL)])
-    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OutputWidget, "send", lambda *args, **_: sent.append(args))
+        nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    return notebook, sent
+
+
+def test_a_notebook_shows_the_last_figure_or_the_error_and_nothing_besides(executed):
+    notebook, _ = executed
     states = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"].values()
     shown = [state["state"]["outputs"] for state in states if state["model_name"] == "OutputModel"]
     assert sorted(len(each) for each in shown) == [1, 1]
@@ -83,15 +95,9 @@ def test_a_notebook_shows_the_last_figure_or_the_error_and_nothing_besides():
     assert by_type["error"]["ename"] == "ZeroDivisionError"
 
 
-def test_a_moved_control_asks_nothing_of_who_executes_the_notebook(monkeypatch):
+def test_a_moved_control_asks_nothing_of_who_executes_the_notebook(executed):
     # What nbclient sends while it waits for a cell's end can make it miss that end; the cell then times out.
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
-    from nbclient.output_widget import OutputWidget
-
-    sent = []
-    monkeypatch.setattr(OutputWidget, "send", lambda *args, **_: sent.append(args))
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(IN_A_KERNEL)])
-    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    _, sent = executed
     assert sent == []
 
 

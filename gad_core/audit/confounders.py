@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import mannwhitneyu
 
+from gad_core.bootstrap import bootstrap_auroc
 from gad_core.errors import InputError
-from gad_core.evaluation import auroc, bootstrap_auroc
+from gad_core.evaluation import auroc
 from gad_core.explain.photometry import STATISTICS, statistics
 
 ALPHA = 0.01

@@ -18,7 +18,6 @@ from gad_core.cli.common import (
     selected_datasets,
 )
 from gad_core.cli.profile import print_profile, profile_summary
-from gad_core.components import format_reduce, parse_reduce
 from gad_core.datasets.layout import MVTecDataset
 from gad_core.errors import InputError
 from gad_core.evaluation import evaluate_distances, evaluation_row, sem, settings_grid, training_folds
@@ -26,6 +25,7 @@ from gad_core.features import FeatureExtractor
 from gad_core.levels import checked_combine
 from gad_core.outputs import write_json
 from gad_core.stages import StageTimes, staged
+from gad_core.subspaces import format_reduce, parse_reduce
 
 FPR = 0.05
 """False-positive rate at which the table gives the true-positive rate."""

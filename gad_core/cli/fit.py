@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from gad_core.cli.common import make_extractor, parse_combine, require_writable
-from gad_core.components import parse_reduce
 from gad_core.datasets.layout import MVTecDataset, list_categories
 from gad_core.detector import GaussianDetector
 from gad_core.distributed import connected, fit_images
@@ -17,6 +16,7 @@ from gad_core.features import FeatureExtractor
 from gad_core.images import list_images
 from gad_core.levels import checked_combine
 from gad_core.outputs import write_json
+from gad_core.subspaces import parse_reduce
 from gad_core.thresholds import checked_fpr
 
 

@@ -15,12 +15,16 @@ from gad_core.cli.common import (
     require_writable,
     selected_datasets,
 )
+from gad_core.datasets.layout import MVTecDataset
 from gad_core.experiments.faithfulness import TABLES, faithfulness_rows
 from gad_core.experiments.localisation import EXACT, SAMPLES, STEPS, WINDOWS, localisation_rows
 from gad_core.export import dataset_sha256, provenance
-from gad_core.levels import checked_combine
+from gad_core.features import FeatureExtractor
+from gad_core.levels import Combine, checked_combine
 from gad_core.outputs import write_csv, write_json
 from gad_core.runtime import whole_number
+
+Rows = list[dict[str, Any]]
 
 MEASURES = {
     "pixel_auroc": "pixel AUROC %",
@@ -42,20 +46,14 @@ def run(args: argparse.Namespace) -> None:
     folder = args.faithfulness
     followed = {} if folder is None else {name: folder / f"{name}.csv" for name in TABLES}
     require_writable(args.csv, args.json, *followed.values())
-    rows, sources = [], []
-    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in followed}
-    chosen: dict[str, Any] = {"predictors": predictors or None, "limit": args.limit, "seed": args.seed}
+    rows: Rows = []
+    sources = []
+    tables: dict[str, Rows] = {name: [] for name in followed}
     for data in datasets:
-        with tqdm(desc=f"maps {data.category}", unit="image", disable=args.quiet) as bar:
-            rows += localisation_rows(data, extractor, methods=args.method, tick=bar.update, **chosen)
-        if followed:
-            with tqdm(desc=f"curves {data.category}", unit="image", disable=args.quiet) as bar:
-                found = faithfulness_rows(data, extractor, tick=bar.update, **chosen)
-            tables = {name: tables[name] + found[name] for name in tables}
-        masks = dataset_sha256(data.root / data.category, [mask for mask in data.test.masks if mask])
-        sources.append(
-            {"category": data.category, "masks_sha256": masks, "provenance": provenance(data, extractor)}
-        )
+        found, curves = _measured(data, extractor, predictors, args)
+        rows += found
+        tables = {name: tables[name] + curves[name] for name in tables}
+        sources.append(_source(data, extractor))
     write_csv(args.csv, rows)
     for name, path in followed.items():
         if tables[name]:  # no picture with an object in front of a background, no rows
@@ -65,6 +63,25 @@ def run(args: argparse.Namespace) -> None:
         ("category", "method", "predictor", "images", *MEASURES.values()), map(_cells, rows),
         left=("method", "predictor"),
     )  # fmt: skip
+
+
+def _measured(
+    data: MVTecDataset, extractor: FeatureExtractor, predictors: list[Combine], args: argparse.Namespace
+) -> tuple[Rows, dict[str, Rows]]:
+    """Give a category's rows and, if they are asked for, the tables of its curves."""
+    chosen: dict[str, Any] = {"predictors": predictors or None, "limit": args.limit, "seed": args.seed}
+    with tqdm(desc=f"maps {data.category}", unit="image", disable=args.quiet) as bar:
+        rows = localisation_rows(data, extractor, methods=args.method, tick=bar.update, **chosen)
+    if args.faithfulness is None:
+        return rows, {}
+    with tqdm(desc=f"curves {data.category}", unit="image", disable=args.quiet) as bar:
+        return rows, faithfulness_rows(data, extractor, tick=bar.update, **chosen)
+
+
+def _source(data: MVTecDataset, extractor: FeatureExtractor) -> dict[str, Any]:
+    """Say which images, masks and features a category's rows are of."""
+    masks = dataset_sha256(data.root / data.category, [mask for mask in data.test.masks if mask])
+    return {"category": data.category, "masks_sha256": masks, "provenance": provenance(data, extractor)}
 
 
 def _parameters(args: argparse.Namespace) -> dict[str, Any]:

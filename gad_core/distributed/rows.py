@@ -147,6 +147,6 @@ def _partly_cached(extractor: FeatureExtractor, images: Sequence[Source]) -> boo
     cache = extractor.open_cache()
     if cache is None:
         return False
-    width = len(extractor._columns())
-    found = {row is not None for row in cached_rows(cache, images, extractor._recipe(), width)}
+    spec = extractor._spec()
+    found = {row is not None for row in cached_rows(cache, images, spec.recipe(), len(spec.columns()))}
     return len(found) > 1

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gad_core.components import components_from_moments
+from gad_core.covariance import Covariance
 from gad_core.distributed.partition import pairwise_total
 from gad_core.distributed.rows import Rows
-from gad_core.gaussian import Covariance, Gaussian, gaussian_from_components
+from gad_core.gaussian import Gaussian, gaussian_from_components
 from gad_core.moments import Moments, column_means
 
 Columns = Mapping[int | str, slice]

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gad_core.components import principal_components
+from gad_core.covariance import Covariance
 from gad_core.evaluation import Setting, evaluate_distances, evaluation_row, settings_grid, training_folds
 from gad_core.experiments.tables import FOLDS, predictor_name
 from gad_core.feature_file import CategoryFeatures
-from gad_core.gaussian import Covariance, squared_distance
+from gad_core.gaussian import squared_distance
 from gad_core.levels import Combine, gaussian_columns, level_columns
 
 SHRINKAGES: dict[str, Covariance] = {"Ledoit-Wolf": "ledoit_wolf", "OAS": "oas"}

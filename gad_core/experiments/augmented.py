@@ -21,7 +21,7 @@ from tqdm import tqdm
 from gad_core import augmentation
 from gad_core.augmented_moments import AugmentedMoments
 from gad_core.cache import FeatureCache, entry_key
-from gad_core.components import Reduce, components_from_moments, format_reduce, subspace_fourths
+from gad_core.components import components_from_moments, subspace_fourths
 from gad_core.datasets.layout import MVTecDataset
 from gad_core.evaluation import auroc
 from gad_core.experiments.rates import RATES, SIGMAS, SUM_NOTE, exceedance, sigma_rate
@@ -34,6 +34,7 @@ from gad_core.images import load_image
 from gad_core.levels import Combine, level_columns
 from gad_core.moments import Moments, column_means
 from gad_core.runtime import whole_number
+from gad_core.subspaces import Reduce, format_reduce
 from gad_core.thresholds import chi2_threshold
 
 SUBSPACES: tuple[Reduce, ...] = (None, ("pca", 0.99), ("npca", 0.99))

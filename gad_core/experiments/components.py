@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gad_core.components import Reduce, principal_components, reduce_keeping, selected_components
+from gad_core.components import principal_components
+from gad_core.covariance import Covariance
 from gad_core.evaluation import Setting, auroc, evaluate_distances, training_folds
 from gad_core.experiments.tables import FOLDS
-from gad_core.gaussian import Covariance, gaussian_from_components
+from gad_core.gaussian import gaussian_from_components
+from gad_core.subspaces import Reduce, reduce_keeping, selected_components
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +120,7 @@ def auroc_by_components(
     """AUROC of the Mahalanobis distance in every PCA and NPCA subspace of one Gaussian.
 
     Ledoit-Wolf shrinkage is found anew in each subspace, as in Table III. With n <= p an NPCA subspace has
-    one more dimension than components counted here; see `gad_core.gaussian.regularize`.
+    one more dimension than components counted here; see `gad_core.covariance.regularize`.
 
     Parameters
     ----------

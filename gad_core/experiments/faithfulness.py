@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gad_core.bootstrap import bootstrap_mean
 from gad_core.datasets.layout import MVTecDataset
 from gad_core.detector import GaussianDetector
-from gad_core.evaluation import bootstrap_mean
 from gad_core.experiments.localisation import drawn_masks, fitted
 from gad_core.experiments.tables import predictor_name
 from gad_core.explain.background import LARGEST, SMALLEST, background_share, object_mask
@@ -23,6 +23,7 @@ from gad_core.explain.curves import Curve, Score, deletion_curve, insertion_curv
 from gad_core.explain.maps import score_maps
 from gad_core.explain.masks import split_masks
 from gad_core.features import FeatureExtractor
+from gad_core.fingerprint import require_float32
 from gad_core.images import load_image
 from gad_core.levels import Combine
 
@@ -69,8 +70,10 @@ def faithfulness_rows(
     Raises
     ------
     InputError
-        If no anomalous image has a mask, or a mask is empty or of another size than its image.
+        If the extractor's precision is not float32, no anomalous image has a mask, or a mask is empty or of
+        another size than its image.
     """
+    require_float32(extractor)
     masks = drawn_masks(split_masks(data.test), limit, np.random.default_rng(seed))
     marked = np.array([mask.any() for mask in masks.values()])
     images = [load_image(data.test.paths[i], extractor.input_size) for i in masks]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gad_core.covariance import Covariance
 from gad_core.detector import GaussianDetector
 from gad_core.errors import InputError
 from gad_core.experiments.tables import FOLDS
 from gad_core.feature_file import CategoryFeatures
-from gad_core.gaussian import Covariance
 from gad_core.levels import Combine
 
 

@@ -28,6 +28,7 @@ from gad_core.explain.maps import level_relevance
 from gad_core.explain.masks import split_masks
 from gad_core.explain.pixel_score import PixelScore, network_inputs
 from gad_core.features import FeatureExtractor
+from gad_core.fingerprint import require_float32
 from gad_core.levels import Combine
 
 if TYPE_CHECKING:
@@ -118,9 +119,10 @@ def localisation_rows(
     Raises
     ------
     InputError
-        If a method is unknown, no anomalous image has a mask, or a mask is empty or of another size than its
-        image.
+        If a method is unknown or the extractor's precision is not float32, no anomalous image has a mask, or
+        a mask is empty or of another size than its image.
     """
+    require_float32(extractor)
     unknown = set(methods) - {EXACT, *ATTRIBUTIONS}
     if unknown:
         known = ", ".join((EXACT, *ATTRIBUTIONS))

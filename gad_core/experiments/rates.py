@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from gad_core.covariance import Covariance
 from gad_core.detector import GaussianDetector, Threshold
 from gad_core.errors import InputError
 from gad_core.experiments.tables import predictor_name
 from gad_core.feature_file import CategoryFeatures
-from gad_core.gaussian import Covariance, fit_gaussian
+from gad_core.gaussian import fit_gaussian
 from gad_core.levels import Combine, gaussian_columns
 from gad_core.thresholds import (
     chi2_threshold,

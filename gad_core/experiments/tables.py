@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gad_core.components import Reduce, format_reduce
+from gad_core.covariance import Covariance
 from gad_core.errors import InputError
 from gad_core.evaluation import Setting, auroc, evaluate_distances, training_folds
 from gad_core.feature_file import CategoryFeatures
-from gad_core.gaussian import Covariance
 from gad_core.levels import Combine, level_columns
+from gad_core.subspaces import Reduce, format_reduce
 
 FOLDS = 5
 """Folds of the paper's protocol."""

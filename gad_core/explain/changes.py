@@ -9,14 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
+from gad_core.bootstrap import bootstrap_auroc, bootstrap_auroc_change
 from gad_core.decoding import as_sources
-from gad_core.evaluation import (
-    Setting,
-    auroc,
-    bootstrap_auroc,
-    bootstrap_auroc_change,
-    evaluate_distances,
-)
+from gad_core.evaluation import Setting, auroc, evaluate_distances
 from gad_core.experiments.tables import predictor_name
 from gad_core.features import FeatureExtractor
 from gad_core.images import load_image

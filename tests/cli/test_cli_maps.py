@@ -12,8 +12,9 @@ from gad_core.cli import main
 from gad_core.cli.score import map_files
 from gad_core.errors import InputError
 from gad_core.explain.overlay import SCALE, colours, overlay
+from gad_core.runner import NetworkRunner
 
-NETWORK = ["--backbone", "embedded", "--levels", "4-5", "--quiet", "--no-cache"]
+NETWORK = ["--backbone", "embedded", "--levels", "4-5", "--quiet"]
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +31,6 @@ def model(root, tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def run(capsys):
-    def run(*argv):
-        status = main([str(word) for word in argv])
-        return status, *capsys.readouterr()
-
-    return run
-
-
 def pictures(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -48,7 +40,7 @@ def test_every_image_gets_a_picture_of_its_size_and_the_same_row(run, root, mode
     image = gad.MVTecDataset(root, "nut").test.paths[0]
     Image.open(image).resize((120, 60)).save(wide)
     images = [root / "nut/test/good", wide]
-    base = ["score", model, *images, "--quiet", "--no-cache"]
+    base = ["score", model, *images, "--quiet"]
     assert run(*base, "--csv", tmp_path / "plain.csv")[0] == 0
     status, out, err = run(*base, "--csv", tmp_path / "maps.csv", "--maps", tmp_path / "maps")
     assert (status, err) == (0, "")
@@ -66,7 +58,7 @@ def test_every_image_gets_a_picture_of_its_size_and_the_same_row(run, root, mode
 
 def test_the_picture_is_the_score_map_over_the_image(run, root, model, tmp_path):
     path = next(p for p, label in zip(*_test(root), strict=True) if label)
-    assert run("score", model, path, "--quiet", "--no-cache", "--maps", tmp_path)[0] == 0
+    assert run("score", model, path, "--quiet", "--maps", tmp_path)[0] == 0
     detector = gad.load(model)
     extractor = gad.FeatureExtractor.from_fingerprint(detector.extractor_["fingerprint"], progress=False)
     found = gad.score_map(detector, extractor, path, size=(80, 80))
@@ -102,18 +94,18 @@ def test_a_second_run_replaces_its_pictures(run, root, model, tmp_path):
     (tmp_path / "1_000.png").write_bytes(b"old")
     image = root / "nut/test/good/000.png"
     for _ in range(2):
-        assert run("score", model, image, "--quiet", "--no-cache", "--maps", tmp_path)[0] == 0
+        assert run("score", model, image, "--quiet", "--maps", tmp_path)[0] == 0
     assert pictures(tmp_path) == ["1_000.png"]
     assert Image.open(tmp_path / "1_000.png").size == (80, 80)
 
 
 def test_places_that_cannot_be_written_to_are_refused_before_scoring(run, root, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(gad.FeatureExtractor, "load_network", lambda _: pytest.fail("it was scored"))
+    monkeypatch.setattr(NetworkRunner, "start_maps", lambda *_: pytest.fail("it was scored"))
     image = root / "nut/test/good/000.png"
     (tmp_path / "file").write_text("")
     (tmp_path / "folder" / "1_000.png").mkdir(parents=True)
     for folder in ("file", "folder"):
-        status, _, err = run("score", model, image, "--quiet", "--no-cache", "--maps", tmp_path / folder)
+        status, _, err = run("score", model, image, "--quiet", "--maps", tmp_path / folder)
         assert status == 2
         assert err.startswith("gad: error: cannot write")
         assert err.count("\n") == 1
@@ -132,7 +124,7 @@ def test_a_picture_never_replaces_an_image_that_is_scored(run, root, model, tmp_
 def test_an_unreadable_image_leaves_no_half_written_picture(run, root, model, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes((root / "nut/test/good/000.png").read_bytes()[:300])
-    status, _, err = run("score", model, bad, "--quiet", "--no-cache", "--maps", tmp_path / "maps")
+    status, _, err = run("score", model, bad, "--quiet", "--maps", tmp_path / "maps")
     assert status == 2
     assert "truncated" in err
     assert not (tmp_path / "maps").exists() or not pictures(tmp_path / "maps")

@@ -22,17 +22,6 @@ def root(tmp_path_factory):
     )
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(cache, monkeypatch):
-    monkeypatch.setenv("GAD_CACHE", str(cache))
-    monkeypatch.delenv("GAD_DATA", raising=False)
-
-
 def gad_features(*argv: object) -> int:
     return main(["features", *map(str, argv)])
 
