@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
@@ -31,6 +32,7 @@ from gad_core.thresholds import (
     conformal_threshold,
     empirical_p_values,
     quantile_threshold,
+    require_calibration_samples,
 )
 from gad_core.validation import require_finite
 
@@ -379,25 +381,39 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
                 raise InputError(f"level {level}: {error}" if len(columns) > 1 else str(error)) from error
         return fitted
 
-    def _split(self, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _share(self) -> float:
         if not 0 < self.calibration < 1:
             raise InputError(f"calibration is a share between 0 and 1, not {self.calibration!r}")
+        return self.calibration
+
+    def _split(self, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         require_two_samples(count)
         proper, held_out = train_test_split(
-            np.arange(count), test_size=self.calibration, random_state=self.random_state
+            np.arange(count), test_size=self._share(), random_state=self.random_state
         )
         return proper, held_out
 
-    def _splits(self, count: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Training and held-out rows of each fold of the cross-validated threshold."""
+    def _check_count(self, count: int) -> None:
+        """Raise InputError if so many samples are too few for the threshold, without drawing any."""
+        require_two_samples(count)
+        if self.threshold == "cross_validated":
+            self._splitter(count)
+        elif self.threshold == "conformal":
+            require_calibration_samples(math.ceil(self._share() * count), self.fpr)
+
+    def _splitter(self, count: int) -> KFold:
+        """Split into the folds of the cross-validated threshold."""
         require_two_samples(count)
         if count < 4:
             # Fewer leave two samples for a fold's fit, from which Ledoit-Wolf cannot estimate a shrinkage.
             raise InputError(
                 f"a cross-validated threshold needs at least 4 normal samples, there are {count}: give more"
             )
-        splitter = KFold(min(self.folds, count), shuffle=True, random_state=self.random_state)
-        return list(splitter.split(np.empty((count, 0))))
+        return KFold(min(self.folds, count), shuffle=True, random_state=self.random_state)
+
+    def _splits(self, count: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Training and held-out rows of each fold of the cross-validated threshold."""
+        return list(self._splitter(count).split(np.empty((count, 0))))
 
     def _held_out_distances(
         self,

@@ -10,7 +10,7 @@ from gad_core.cli.common import make_extractor, parse_combine, require_writable
 from gad_core.components import parse_reduce
 from gad_core.datasets.layout import MVTecDataset, list_categories
 from gad_core.detector import GaussianDetector
-from gad_core.distributed import connected, fit_images
+from gad_core.distributed import check_fit, connected, fit_images
 from gad_core.distributed.rows import Unreadable
 from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
@@ -58,6 +58,7 @@ def _fitted(
     if scheduler is None:
         detector.fit(extractor.fit(paths).transform(paths))
         return []
+    check_fit(detector, extractor, len(paths))  # before workers are started
     with connected(scheduler) as workers:
         unreadable = fit_images(detector, extractor, paths, workers).unreadable
     for image in unreadable:
