@@ -46,22 +46,20 @@ def refusal(expected: Versions, dask_worker: Worker) -> str:
     str
         One line that names the worker.
     """
-    if dask_worker.state.nthreads > 1:
+    name, threads = dask_worker.address, dask_worker.state.nthreads
+    if threads > 1:
         return (
-            f"worker {dask_worker.address} has {dask_worker.state.nthreads} threads, and limits of threads hold for "
-            "whole processes: start dask worker ADDRESS --nthreads 1, and several of them with --nworkers"
+            f"worker {name} has {threads} threads, and limits of threads hold for whole "
+            "processes: start dask worker ADDRESS --nthreads 1, and several of them with --nworkers"
         )
     here = library_versions()
     other = [
-        f"{name} {here.get(name)}, this process {version}"
-        for name, version in expected.items()
-        if here.get(name) != version
+        f"{library} {here.get(library)}, this process {version}"
+        for library, version in expected.items()
+        if here.get(library) != version
     ]
     if other:
-        return (
-            f"worker {dask_worker.address} has {', and '.join(other)}, and numbers may differ: install the same "
-            "versions"
-        )
+        return f"worker {name} has {', and '.join(other)}, and numbers may differ: install the same versions"
     return ""
 
 

@@ -10,7 +10,8 @@ from gad_core.features import FeatureExtractor
 
 N = 4 * BLOCK + 30
 
-FIT = "fit --backbone squeezenet1_1 --weights random --levels 1-2 --quiet --no-cache".split()
+NETWORK = ["--backbone", "squeezenet1_1", "--weights", "random", "--levels", "1-2"]
+FIT = ["fit", *NETWORK, "--quiet", "--no-cache"]
 """The command, but for its images and its outputs."""
 
 DEADLY = b"deadly"
