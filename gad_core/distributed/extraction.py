@@ -64,11 +64,14 @@ class Answers:
         self._reached[run] = range(start, stop)
         return [_absolute(source) for source in self.sources[start:stop]], self.careful
 
-    def last_of_most_begun(self) -> str:
-        """Name the images that were asked for last of the run that was begun most often."""
-        [(run, _)] = self._begun.most_common(1)
-        first, *_, last = (source_name(self.sources[i], i) for i in self._reached[run])
-        return f"from {first} to {last}"
+    def suspects(self) -> str:
+        """Name the images that were asked for last of the run that was begun most often, if one was."""
+        for run, _ in self._begun.most_common(1):
+            first, last = (
+                source_name(self.sources[i], i) for i in (self._reached[run][0], self._reached[run][-1])
+            )
+            return f"; the images that were asked for last are {first} to {last}"
+        return ""
 
 
 def calibrate_readable(extractor: FeatureExtractor, images: Sequence[Source]) -> None:
@@ -131,8 +134,7 @@ class Features:
                 for i, found[i] in self.workers.each_done(begun()):
                     bar.update(len(runs[i]))
             except WorkersDiedError as error:
-                where = self._answers.last_of_most_begun()
-                raise InputError(f"{error}. Maybe it is one of the images {where}") from error
+                raise InputError(f"{error}{self._answers.suspects()}") from error
         return [found[i] for i in range(len(runs))]
 
     def mean(self) -> Any:

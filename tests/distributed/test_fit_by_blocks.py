@@ -1,6 +1,7 @@
 """A fit by blocks in one process: its numbers, and images that cannot be read."""
 
 import pickle
+import re
 import sys
 
 import numpy as np
@@ -13,6 +14,7 @@ from gad_core.distributed import Here, fit_images
 from gad_core.distributed.extraction import Answers
 from gad_core.distributed.partition import BLOCK
 from gad_core.distributed.rows import run_rows
+from gad_core.distributed.workers import WorkersDiedError
 from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
 from gad_core.gaussian import fit_gaussian
@@ -135,6 +137,20 @@ def test_sizes_are_told_to_dask():
     X = np.random.default_rng(0).normal(size=(60, 50))
     assert sys.getsizeof(gad.Moments.from_data(X)) > 50 * 50 * 8
     assert sys.getsizeof(fit_gaussian(X)) > 50 * 49 * 8
+
+
+class Dying(Here):
+    def each_done(self, submitted):
+        yield from super().each_done(submitted)
+        raise WorkersDiedError("workers died")
+
+
+@pytest.mark.parametrize("count", [4, BLOCK + 1])
+def test_images_that_workers_may_have_died_of_are_named(paths, count):
+    first = BLOCK if count > BLOCK else 0
+    expected = f"workers died; the images that were asked for last are {paths[first]} to {paths[count - 1]}"
+    with pytest.raises(InputError, match=f"^{re.escape(expected)}$"):
+        fit_images(detector(), extractor(), paths[:count], Dying(), blocks_per_task=2)
 
 
 class Sending(Here):

@@ -18,7 +18,7 @@ def test_only_files_that_end_the_process_are_named(tmp_path, monkeypatch):
     deadly = tmp_path / "deadly.png"
     deadly.write_bytes(DEADLY)
     with Trial() as trial:
-        for path in (deadly, good, broken, missing, deadly):
+        for path in (good, deadly, broken, missing):
             message = (
                 f"{deadly} ends the process that decodes it (exit status 9); copy or export the file again"
             )
