@@ -65,6 +65,6 @@ def memory() -> Iterator[tuple[str, str, str]]:
         yield (
             f"scheduler of a distributed fit, {count:,} images",
             f"{found.scheduler:.0f} MiB",
-            "the same for any number above 16,384" if count == max(COUNTS) else "",
+            "the same for every number from 16,384 on" if count == max(COUNTS) else "",
         )
         yield f"the process that asks for it, {count:,} images", f"{found.client:.0f} MiB", ""

@@ -21,13 +21,10 @@ from numpy.typing import NDArray
 from gad_core import FeatureExtractor, GaussianDetector
 from gad_core.distributed import connected, fit_images
 
-COUNTS = (200, 2_000, 20_000, 200_000)
-"""Numbers of images; none of them exists, see `Trivial`."""
+COUNTS = (200, 2_000, 16_384, 131_072)
+"""Numbers of images, the last two in the largest number of tasks; no image exists, see `Trivial`."""
 
 ROOT = Path(__file__).resolve().parents[1]
-
-LOG = "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH"
-"""The setting that README names for the scheduler."""
 
 
 class Trivial(FeatureExtractor):
@@ -67,11 +64,9 @@ def mebibytes(pid: int | str, what: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 2**10
 
 
-def peaks(count: int, log_length: int | None = 1000) -> Peaks:
-    """Fit to `count` images with a scheduler and two workers of its own; None: logs of any length."""
+def peaks(count: int) -> Peaks:
+    """Fit to `count` images with a scheduler and two workers of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    if log_length is not None:
-        environment[LOG] = str(log_length)
     with cluster(environment) as (address, pid):
         idle = mebibytes(pid, "VmRSS")
         command = [sys.executable, "-m", "benchmarks.scheduler", address, str(count)]

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 20
 """How long a scheduler and its first worker are waited for."""
 
-LOG_LENGTH = 1000
-"""Entries that each log of a scheduler of our own keeps; Dask's default of 100,000 grows for days."""
-
 
 @contextlib.contextmanager
 def connected(scheduler: str) -> Iterator[OnCluster]:
@@ -67,20 +64,15 @@ def connected(scheduler: str) -> Iterator[OnCluster]:
 
 @contextlib.contextmanager
 def _own_cluster(n_workers: int) -> Iterator[Any]:
-    import dask
     from distributed import LocalCluster
 
-    logs = {"distributed.admin.low-level-log-length": LOG_LENGTH}
-    with (
-        dask.config.set(logs),
-        LocalCluster(
-            n_workers=n_workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",  # any free port; a fixed one may be taken, of which Dask warns
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-    ):
+    with LocalCluster(
+        n_workers=n_workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",  # any free port; a fixed one may be taken, of which Dask warns
+        silence_logs=logging.CRITICAL,
+    ) as cluster:
         yield cluster
 
 
