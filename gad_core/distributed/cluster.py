@@ -64,15 +64,21 @@ def connected(scheduler: str) -> Iterator[OnCluster]:
 
 @contextlib.contextmanager
 def _own_cluster(n_workers: int) -> Iterator[Any]:
+    import dask
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=n_workers,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address="127.0.0.1:0",  # any free port; a fixed one may be taken, of which Dask warns
-        silence_logs=logging.CRITICAL,
-    ) as cluster:
+    # A worker that dies is started anew; one that is not back in time, Dask would give up for good.
+    patience = dask.config.set({"distributed.deploy.lost-worker-timeout": "1 day"})
+    with (
+        patience,
+        LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",  # any free port; a fixed one may be taken, of which Dask warns
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+    ):
         yield cluster
 
 
