@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.extraction import SHARED_WEIGHTS, write_images
+from benchmarks.scheduler import COUNTS, peaks
 from gad_core.execution import openvino_installed
 
 FIT_AND_SCORE = """
@@ -59,3 +60,11 @@ def memory() -> Iterator[tuple[str, str, str]]:
             f"{many:.0f} MiB",
             f"the same and three copies of the {features:.0f} MiB of features",
         )
+    for count in COUNTS:
+        found = peaks(count)
+        yield (
+            f"scheduler of a distributed fit, {count:,} images",
+            f"{found.scheduler:.0f} MiB",
+            "the same for every number from 16,384 on" if count == max(COUNTS) else "",
+        )
+        yield f"the process that asks for it, {count:,} images", f"{found.client:.0f} MiB", ""

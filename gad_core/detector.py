@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
@@ -9,13 +10,21 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.model_selection import KFold
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gad_core.components import components_from_moments
+from gad_core.components import components_from_moments, require_two_samples
 from gad_core.covariance import Covariance, checked_covariance
 from gad_core.errors import InputError
 from gad_core.gaussian import Gaussian, fit_gaussian, gaussian_from_components
-from gad_core.held_out import Split, fold_splits, held_out_distances, share_split
+from gad_core.held_out import (
+    Split,
+    checked_share,
+    fold_splits,
+    fold_splitter,
+    held_out_distances,
+    share_split,
+)
 from gad_core.levels import Combine, checked_combine, gaussian_columns
 from gad_core.moments import Moments, column_means
 from gad_core.subspaces import Reduce, checked_reduce
@@ -26,6 +35,7 @@ from gad_core.thresholds import (
     conformal_threshold,
     empirical_p_values,
     quantile_threshold,
+    require_calibration_samples,
 )
 from gad_core.validation import require_finite
 
@@ -378,8 +388,20 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
     def _split(self, count: int) -> Split:
         return share_split(count, self.calibration, self.random_state)
 
+    def _splitter(self, count: int) -> KFold:
+        return fold_splitter(count, self.folds, self.random_state)
+
     def _splits(self, count: int) -> list[Split]:
         return fold_splits(count, self.folds, self.random_state)
+
+    def _check_count(self, count: int) -> None:
+        """Raise InputError if so many samples are too few for the threshold, without drawing any."""
+        require_two_samples(count)
+        if self.threshold == "cross_validated":
+            self._splitter(count)
+        elif self.threshold == "conformal":
+            held_out = math.ceil(checked_share(self.calibration) * count)
+            require_calibration_samples(held_out, self.fpr)
 
     def _degrees_of_freedom(self) -> list[int]:
         return [gaussian.degrees_of_freedom for gaussian in self.gaussians_.values()]

@@ -199,13 +199,17 @@ def conformal_threshold(distances: ArrayLike, fpr: float) -> float:
     Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random World*, 2005.
     """
     distances = np.sort(np.asarray(distances, dtype=np.float64))
-    n = len(distances)
-    if n < samples_needed(fpr):
+    require_calibration_samples(len(distances), fpr)
+    return float(distances[_rank(len(distances), fpr) - 1])
+
+
+def require_calibration_samples(count: int, fpr: float) -> None:
+    """Raise InputError if so many calibration samples are too few for a conformal threshold."""
+    if count < samples_needed(fpr):
         raise InputError(
             f"a conformal threshold at a false-positive rate of {fpr:g} needs at least {samples_needed(fpr)} "
-            f"calibration samples, there are {n}: give more normal samples or a larger rate"
+            f"calibration samples, there are {count}: give more normal samples or a larger rate"
         )
-    return float(distances[_rank(n, fpr) - 1])
 
 
 def conformal_rate_interval(count: int, fpr: float, level: float = 0.95) -> tuple[float, float]:

@@ -60,11 +60,13 @@ def require_writable(*outputs: Path | None, inputs: Iterable[Path] = ()) -> None
     inputs : iterable of pathlib.Path
         Files that are read and so must not be overwritten.
     """
-    taken = {path.resolve() for path in inputs}
-    for path in (path for path in outputs if path is not None):
-        if path.resolve() in taken:
+    files = [path for path in outputs if path is not None]
+    to_write = [path.resolve() for path in files]
+    taken = {path for path in map(Path.resolve, inputs) if path in to_write}  # of maybe a million inputs
+    for path, resolved in zip(files, to_write, strict=True):
+        if resolved in taken:
             raise InputError(f"cannot write {path}: it is used twice; give each output a name of its own")
-        taken.add(path.resolve())
+        taken.add(resolved)
         if path.exists() and not path.is_file():
             raise InputError(f"cannot write {path}: it is no regular file; give the name of a file")
         folder = path.resolve().parent

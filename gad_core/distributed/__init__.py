@@ -10,7 +10,8 @@ That holds for workers on processors of one kind, with the same versions of the 
 `fit_images` without workers goes the same way in this process.
 """
 
-from gad_core.distributed.fit import DistributedFit, fit_images
-from gad_core.distributed.workers import Here, OnCluster, connected
+from gad_core.distributed.cluster import connected
+from gad_core.distributed.fit import DistributedFit, check_fit, fit_images
+from gad_core.distributed.workers import Here, OnCluster
 
-__all__ = ["DistributedFit", "Here", "OnCluster", "connected", "fit_images"]
+__all__ = ["DistributedFit", "Here", "OnCluster", "check_fit", "connected", "fit_images"]

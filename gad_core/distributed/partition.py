@@ -11,8 +11,7 @@ BLOCK = 64
 """Images in a block: the unit whose numbers are computed at one go, and so never depend on the partition."""
 
 MOST_TASKS = 256
-"""Largest number of tasks that the images are cut into. Beside them, a scheduler must remember only the
-images' paths and groups, some hundred bytes an image."""
+"""Largest number of tasks that the images are cut into; so a scheduler's memory does not grow with them."""
 
 T = TypeVar("T")
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gad_core.decoding import cached_rows, source_name
+from gad_core.distributed.asking import Answer
 from gad_core.distributed.partition import BLOCK
 from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
 from gad_core.fingerprint import require_same_features
 from gad_core.images import Source, load_image
+from gad_core.trial import Trial
 
 
 class Unreadable(NamedTuple):
@@ -59,30 +62,41 @@ def received(extractor: FeatureExtractor, fingerprint: dict[str, Any]) -> Featur
     return extractor
 
 
-def run_rows(extractor: FeatureExtractor, images: Sequence[Source], first: int) -> Rows:
-    """Compute the features of a run of images.
+def run_rows(extractor: FeatureExtractor, ask: Answer, run: range) -> Rows:
+    """Compute the features of a run of images, leaving out those that cannot be read.
 
     Parameters
     ----------
     extractor : FeatureExtractor
-        What computes them.
-    images : sequence of path-like or array
-        Its first one begins a block.
-    first : int
-        Position of that one among all images; it names images that are arrays.
+        From `received`.
+    ask : callable
+        Answers ``("images", start of the run, start, stop)`` with these images, and whether decoding them has
+        to be tried in another process first.
+    run : range
+        Positions of the images.
 
     Returns
     -------
     Rows
-        Of the readable images, in order, and the others' names.
+        The features of a block do not depend on how images are cut into runs.
     """
     blocks: list[NDArray[np.float32]] = []
     unreadable: list[Unreadable] = []
-    for start in range(0, len(images), BLOCK):
-        rows, left_out = _block_rows(extractor, images[start : start + BLOCK], first + start)
-        blocks.append(rows)
-        unreadable += left_out
+    with Trial() as trial:
+        for start in range(run.start, run.stop, BLOCK):
+            images, careful = ask(("images", run.start, start, min(start + BLOCK, run.stop)))
+            if careful:
+                images = [_survived(image, trial) for image in images]
+            rows, left_out = _block_rows(extractor, images, start)
+            blocks.append(rows)
+            unreadable += left_out
     return Rows(blocks, unreadable)
+
+
+def run_labels(ask: Answer, start: int, stop: int) -> NDArray[np.integer]:
+    """Get the labels of rows from the process that asked for the work."""
+    labels: NDArray[np.integer] = ask(("labels", start, stop))
+    return labels
 
 
 def report(rows: Rows) -> Report:
@@ -99,43 +113,54 @@ def read_failure(image: Source, size: int) -> str:
     return ""
 
 
+def _survived(image: Source, trial: Trial) -> Source | Unreadable:
+    """Give the image, or, if decoding it would end this process, what is to be reported of it."""
+    if isinstance(image, np.ndarray):
+        return image
+    reason = trial.death(image)
+    return Unreadable(os.fspath(image), reason) if reason else image
+
+
 def _block_rows(
-    extractor: FeatureExtractor, images: Sequence[Source], first: int
+    extractor: FeatureExtractor, images: Sequence[Source | Unreadable], first: int
 ) -> tuple[NDArray[np.float32], list[Unreadable]]:
-    try:
-        if not _partly_cached(extractor, images):
-            return extractor.transform(images), []
-    except InputError:
-        pass  # batch by batch it will be seen which image is to blame
-    parts = [_batch_rows(extractor, batch, first + start) for start, batch in _batches(extractor, images)]
+    sources = [image for image in images if not isinstance(image, Unreadable)]
+    if len(sources) == len(images):
+        try:
+            if not _partly_cached(extractor, sources):
+                return extractor.transform(sources), []
+        except InputError:
+            pass  # batch by batch it will be seen which image is to blame
+    size = extractor.batch_size
+    parts = [
+        _batch_rows(extractor, images[start : start + size], first + start)
+        for start in range(0, len(images), size)
+    ]
     return np.concatenate([rows for rows, _ in parts]), [bad for _, left_out in parts for bad in left_out]
 
 
-def _batches(extractor: FeatureExtractor, images: Sequence[Source]) -> Iterator[tuple[int, Sequence[Source]]]:
-    for start in range(0, len(images), extractor.batch_size):
-        yield start, images[start : start + extractor.batch_size]
-
-
 def _batch_rows(
-    extractor: FeatureExtractor, images: Sequence[Source], first: int
+    extractor: FeatureExtractor, images: Sequence[Source | Unreadable], first: int
 ) -> tuple[NDArray[np.float32], list[Unreadable]]:
     """Compute a batch; a blank image takes the place of one that cannot be read.
 
     How the network's sums are rounded depends on the size of the batch and the place in it, but not on what
     the other images show. So the features are those that the batch would have given without the damage.
     """
-    reasons = [read_failure(image, extractor.input_size) for image in images]
-    unreadable = [
-        Unreadable(source_name(image, first + i), reason)
-        for i, (image, reason) in enumerate(zip(images, reasons, strict=True))
-        if reason
-    ]
-    if unreadable:
-        blank = np.zeros((extractor.input_size, extractor.input_size, 3), dtype=np.uint8)
-        images = [blank if reason else image for image, reason in zip(images, reasons, strict=True)]
-    if _partly_cached(extractor, images):
+    tried = [_readable(image, first + i, extractor.input_size) for i, image in enumerate(images)]
+    blank = np.zeros((extractor.input_size, extractor.input_size, 3), dtype=np.uint8)
+    sources = [blank if isinstance(image, Unreadable) else image for image in tried]
+    if _partly_cached(extractor, sources):
         extractor = copy.copy(extractor).set_params(cache=None)
-    return extractor.transform(images)[[not reason for reason in reasons]], unreadable
+    readable = [not isinstance(image, Unreadable) for image in tried]
+    return extractor.transform(sources)[readable], [bad for bad in tried if isinstance(bad, Unreadable)]
+
+
+def _readable(image: Source | Unreadable, position: int, size: int) -> Source | Unreadable:
+    if isinstance(image, Unreadable):
+        return image
+    reason = read_failure(image, size)
+    return Unreadable(source_name(image, position), reason) if reason else image
 
 
 def _partly_cached(extractor: FeatureExtractor, images: Sequence[Source]) -> bool:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
-import logging
-import signal
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from gad_core import __version__
+from gad_core.distributed.asking import Answer, answering
+from gad_core.distributed.versions import Versions, library_versions, refusal, require_same_versions
 from gad_core.errors import InputError
-from gad_core.experiments.workers import available_jobs
 from gad_core.threads import limited_threads
 
 if TYPE_CHECKING:
@@ -21,10 +19,9 @@ if TYPE_CHECKING:
 RETRIES = 2
 """How often a call that raised is tried again; calls of workers that died are tried again anyway."""
 
-CONNECT_SECONDS = 20
-"""How long a scheduler and its first worker are waited for."""
 
-_LIBRARIES = ("numpy", "scipy", "torch", "torchvision", "openvino", "pillow")
+class WorkersDiedError(InputError):
+    """Workers died of the same call, one after another."""
 
 
 class Workers(Protocol):
@@ -38,6 +35,9 @@ class Workers(Protocol):
 
     def result(self, submitted: Any) -> Any:
         """Wait for a call, and bring its result to this process."""
+
+    def answering(self, answer: Answer) -> AbstractContextManager[Answer]:
+        """Give what calls can ask this process with, inside the block; it can be an argument of theirs."""
 
 
 class Here:
@@ -55,6 +55,10 @@ class Here:
         """Give the result itself."""
         return submitted
 
+    def answering(self, answer: Answer) -> AbstractContextManager[Answer]:
+        """Give `answer` itself."""
+        return contextlib.nullcontext(answer)
+
 
 class OnCluster:
     """Run calls on the workers of a Dask cluster.
@@ -70,12 +74,13 @@ class OnCluster:
     def __init__(self, client: Client, **options: Any) -> None:
         self.client = client
         self.options = options
+        self.versions = library_versions()
 
     def submit(self, call: Callable[..., Any], *args: Any) -> Any:
         """Send a call to the scheduler; the result stays on the worker as long as the future is held."""
         key = f"{call.__name__}-{uuid.uuid4().hex}"
         return self.client.submit(
-            on_one_thread, call, *args, key=key, retries=RETRIES, pure=False, **self.options
+            on_same_versions, self.versions, call, *args, key=key, retries=RETRIES, pure=False, **self.options
         )
 
     def each_done(self, submitted: Iterable[Any]) -> Iterator[tuple[int, Any]]:
@@ -87,140 +92,58 @@ class OnCluster:
             yield positions.pop(future), self.result(future)
 
     def result(self, submitted: Any) -> Any:
-        """Wait for a call; InputError if workers die of it again and again, or the scheduler is gone."""
+        """Wait for a call.
+
+        Raises
+        ------
+        InputError
+            If workers die of it again and again, one has other versions, or the scheduler is gone.
+        """
         from distributed import CancelledError, KilledWorker
 
         try:
-            return submitted.result()
+            found = submitted.result()
         except CancelledError as error:
             raise InputError(
                 "the connection to the Dask scheduler is lost: start it and run again"
             ) from error
         except KilledWorker as error:
-            raise InputError(
+            raise WorkersDiedError(
                 f"workers died one after another at the same call ({error.task}), most likely for want of "
                 "memory: start fewer workers on each machine, or give smaller batches (--batch-size)"
             ) from error
+        except (ImportError, AttributeError):
+            require_same_versions(self.client)  # a worker that came later may lack the call itself
+            raise
+        if isinstance(found, Refused):
+            raise InputError(found.reason)
+        return found
+
+    def answering(self, answer: Answer) -> AbstractContextManager[Answer]:
+        """Answer in a thread of this process; questions and answers go by the scheduler."""
+        return answering(self.client, answer)
+
+
+class Refused(NamedTuple):
+    """Stands for the result of a call on a worker whose numbers may differ, and for all that follows."""
+
+    reason: str
+
+
+def on_same_versions(versions: Versions, call: Callable[..., Any], *args: Any) -> Any:
+    """Make a call on a worker, unless it has other versions: it may have come when the work had begun.
+
+    A refusal is no exception, because Dask would make the call again, and maybe again there.
+    """
+    from distributed import get_worker
+
+    refused = next((argument for argument in args if isinstance(argument, Refused)), None)
+    if refused is None and (reason := refusal(versions, get_worker())):
+        refused = Refused(reason)
+    return on_one_thread(call, *args) if refused is None else refused
 
 
 def on_one_thread(call: Callable[..., Any], *args: Any) -> Any:
     """Make a call with one thread of the network and the linear algebra, so that its rounding is fixed."""
     with limited_threads(1):
         return call(*args)
-
-
-@contextlib.contextmanager
-def connected(scheduler: str) -> Iterator[OnCluster]:
-    """Connect to workers inside the block.
-
-    Parameters
-    ----------
-    scheduler : str
-        ``local`` or ``local:N`` starts N worker processes on this machine (by default one for each processor)
-        and ends them with the block; else the address of a scheduler, such as ``tcp://host:8786``.
-
-    Yields
-    ------
-    OnCluster
-        To give to `fit_images`.
-
-    Raises
-    ------
-    InputError
-        If Dask is not installed, nothing answers, there is no worker, or one has several threads or other
-        versions of the libraries that decide the numbers.
-    """
-    kind, _, count = scheduler.partition(":")
-    local = kind == "local"
-    if local and count and not (count.isdecimal() and int(count)):
-        raise InputError(
-            f'"{scheduler}" is no scheduler: write local, local:2 for two workers, or an address'
-        )
-    try:
-        import distributed  # noqa: F401 - only to see whether it is there
-    except ImportError as error:
-        raise InputError(
-            'Dask is not installed, which shares work among workers: pip install "gad-core[dask]"'
-        ) from error
-    with contextlib.ExitStack() as stack:
-        address = stack.enter_context(_own_cluster(int(count or available_jobs()))) if local else scheduler
-        client = stack.enter_context(_client(address))
-        if local:
-            client.register_worker_callbacks(_ignore_interrupts)
-        _require_same_versions(client)
-        yield OnCluster(client)
-
-
-@contextlib.contextmanager
-def _own_cluster(n_workers: int) -> Iterator[Any]:
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=n_workers,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address="127.0.0.1:0",  # any free port; a fixed one may be taken, of which Dask warns
-        silence_logs=logging.CRITICAL,
-    ) as cluster:
-        yield cluster
-
-
-@contextlib.contextmanager
-def _client(address: Any) -> Iterator[Client]:
-    from distributed import Client
-
-    try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:  # no answer; no address
-        raise InputError(
-            f"no Dask scheduler answers at {address}: start one with dask scheduler, and workers with dask "
-            "worker ADDRESS --nthreads 1; or use --scheduler local"
-        ) from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except TimeoutError as error:
-            raise InputError(
-                f"the Dask scheduler {address} has no worker: start one with dask worker ADDRESS --nthreads 1"
-            ) from error
-        yield client
-
-
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C, which reaches all processes of a terminal, to the one that asked for the work."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _versions() -> dict[str, str]:
-    return {"gad-core": __version__, **{name: _version(name) for name in _LIBRARIES}}
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _require_same_versions(client: Client) -> None:
-    threads = {name: worker["nthreads"] for name, worker in client.scheduler_info()["workers"].items()}
-    if max(threads.values()) > 1:
-        name = max(threads, key=threads.__getitem__)
-        raise InputError(
-            f"worker {name} has {threads[name]} threads, and limits of threads hold for whole processes: "
-            "start dask worker ADDRESS --nthreads 1, and several of them with --nworkers"
-        )
-    here = _versions()
-    try:
-        there = client.run(_versions)
-    except ImportError as error:
-        raise InputError(
-            f"a worker lacks a module ({error}): install gad-core {__version__} there"
-        ) from error
-    for worker, versions in there.items():
-        for name, version in versions.items():
-            if version != here[name]:
-                raise InputError(
-                    f"worker {worker} has {name} {version}, this process {here[name]}, and numbers may "
-                    "differ: install the same version"
-                )
