@@ -8,7 +8,6 @@ passes it on without keeping it.
 from __future__ import annotations
 
 import contextlib
-import pickle
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -43,7 +42,7 @@ class Ask:
         box = f"{self.name}-{uuid.uuid4().hex}"
         with _queue(client, box) as answers, _queue(client, self.name) as questions:
             questions.put([box, question])
-            return pickle.loads(answers.get(timeout=ANSWER_SECONDS))
+            return answers.get(timeout=ANSWER_SECONDS)
 
 
 @contextlib.contextmanager
@@ -61,11 +60,13 @@ def answering(client: Client, answer: Answer) -> Iterator[Answer]:
 
 
 def _answer_each(client: Client, questions: Queue, answer: Answer) -> None:
+    from distributed.protocol import to_serialize
+
     with contextlib.suppress(OSError):  # the connection is lost, as whoever waits for the work will say
         while (asked := questions.get()) is not None:
             box, question = asked
             with _queue(client, box) as answers:
-                answers.put(pickle.dumps(answer(tuple(question))))
+                answers.put(to_serialize(answer(tuple(question))))
 
 
 @contextlib.contextmanager

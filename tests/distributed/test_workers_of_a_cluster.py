@@ -5,7 +5,7 @@ import signal
 
 import numpy as np
 import pytest
-from fits import DEADLY, FIT, N, assert_same_bits, detector, extractor, state
+from fits import DEADLY, FIT, Colours, N, assert_same_bits, detector, extractor, state
 
 import gad_core as gad
 from gad_core.cli import main
@@ -133,8 +133,9 @@ def test_an_image_that_kills_its_worker_is_left_out_and_named(cluster, paths, tm
         images[i] = tmp_path / f"{i}.png"
         images[i].write_bytes(DEADLY)
     removed = workers_removed(cluster)
-    there = fit_images(detector(), extractor(), images, cluster)
-    here = fit_images(detector(), extractor(), images)  # no image to this process's decoder, and no more
+    colours = Colours("squeezenet1_1", weights="random", size=32, progress=False)
+    # To the decoder of this process it is no image, and no more than that.
+    there, here = (fit_images(gad.GaussianDetector(), colours, images, where) for where in (cluster, None))
     assert [bad.name for bad in there.unreadable] == [str(images[i]) for i in (70, 71, 200)]
     assert all("ends the process that decodes it (exit status 9)" in bad.reason for bad in there.unreadable)
     assert_same_bits(state(there.detector), state(here.detector))
