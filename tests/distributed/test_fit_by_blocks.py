@@ -3,6 +3,7 @@
 import pickle
 import re
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -96,6 +97,18 @@ def test_levels_of_another_extractor_are_refused(paths):
         fit_images(other, extractor(), paths[:20])
 
 
+class Trivial(FeatureExtractor):
+    """Draws features instead of computing them."""
+
+    def transform(self, X):
+        rng = np.random.default_rng(zlib.crc32(str(X[0]).encode()))
+        return rng.normal(size=(len(X), sum(self.level_widths.values()))).astype(np.float32)
+
+
+def trivial(levels):
+    return Trivial("squeezenet1_1", weights="random", levels=levels, size=32, progress=False)
+
+
 class Counting(Here):
     """Counts the bytes of all results that are brought back, those of the Gaussians apart."""
 
@@ -122,7 +135,7 @@ def test_what_is_brought_back_is_at_most_a_number_for_each_image(threshold, each
     brought = []
     for count in (5 * BLOCK, 20 * BLOCK):
         counting = Counting()
-        fit_images(detector(threshold=threshold), extractor(), images[:count], counting)
+        fit_images(detector(threshold=threshold), trivial([1, 5]), images[:count], counting)
         brought.append(counting.bytes)
         # As many axes as the level has features, at most: how many there are is the data's affair.
         axes = sum(8 * width * (width + 4) for width in extractor().level_widths.values())
@@ -172,23 +185,15 @@ class Sending(Here):
         return super().answering(answer)
 
 
-class Trivial(FeatureExtractor):
-    """Draws features instead of computing them."""
-
-    def transform(self, X):
-        rng = np.random.default_rng(len(X))
-        return rng.normal(size=(len(X), sum(self.level_widths.values()))).astype(np.float32)
-
-
 @pytest.mark.parametrize("threshold", ["chi2", "conformal", "cross_validated"])
 def test_what_a_scheduler_keeps_does_not_grow_with_the_images(threshold):
-    trivial = Trivial("squeezenet1_1", weights="random", levels=[1], size=32, progress=False)
+    extractor = trivial([1])
     sent = []
     for blocks in (1, 8):
         sent.append(Sending())
         names = [f"{i:05}.png" for i in range(6 * blocks * BLOCK)]
-        model = gad.GaussianDetector(trivial.level_widths, threshold=threshold)
-        fit_images(model, trivial, names, sent[-1], blocks_per_task=blocks)
+        model = gad.GaussianDetector(extractor.level_widths, threshold=threshold)
+        fit_images(model, extractor, names, sent[-1], blocks_per_task=blocks)
     assert sent[1].calls == sent[0].calls
     assert sent[1].bytes < sent[0].bytes + 16 * sent[0].calls  # longer numbers
     assert 16 * sent[0].calls < 7 * 6 * BLOCK  # the bound would notice a byte for each image
