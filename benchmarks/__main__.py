@@ -11,7 +11,6 @@ import joblib
 from benchmarks.extraction import embedded, extraction
 from benchmarks.gaussian_stage import million, shares
 from benchmarks.growth import growth
-from benchmarks.kernels import kernels
 from benchmarks.memory import memory
 from benchmarks.pipeline import SHARE, floors, network_share, pipeline
 from benchmarks.reproduction import reproduction
@@ -67,15 +66,6 @@ def run_pipeline() -> None:
     print_table(("floor", "measured"), rows)
 
 
-def run_kernels() -> None:
-    """Print how much faster the kernels that we ask OpenVINO for are than its own choice."""
-    for comparison in kernels():
-        if isinstance(comparison, str):
-            print(comparison)
-        else:
-            print_table(HEADER, [comparison.row()])
-
-
 def run_gaussian() -> None:
     """Print how near the Gaussian stage is to the matrix products that it consists of."""
     rows = [(s["what"], f"{s['gflops']:.3g}", f"{s['share']:.0%}") for s in shares()]
@@ -104,7 +94,6 @@ PARTS: dict[str, Callable[[], None]] = {
     "gaussian": run_gaussian,
     "growth": run_growth,
     "pipeline": run_pipeline,
-    "kernels": run_kernels,
     "extraction": run_extraction,
     "embedded": run_embedded,
     "maps": run_maps,

@@ -15,7 +15,6 @@ import numpy as np
 
 from benchmarks.gaussian_stage import million, shares
 from benchmarks.growth import growth
-from benchmarks.kernels import kernels
 from benchmarks.machine import describe
 from benchmarks.memory import memory
 from benchmarks.pipeline import floors, network_share, pipeline, stages
@@ -41,7 +40,6 @@ def ratio_rows(comparisons: list[Comparison | str]) -> list[dict[str, Any]]:
 
 PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "ratios": lambda: ratio_rows([*pipeline(), one_gaussian(), grid()]),
-    "kernels": lambda: ratio_rows(list(kernels())),
     "floors": floors,
     "stages": stages,
     "network_share": lambda: [network_share()],

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gad_core.images import MEAN, STD
-from gad_core.openvino_kernels import Kernels, best_kernels, with_kernels
 from gad_core.stages import StageTimes
 from gad_core.threads import thread_count
 
@@ -41,7 +40,7 @@ def supports_bf16() -> bool:
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def convert(network: nn.Module, size: int, *, with_maps: bool = False, kernels: Kernels | None = None) -> Any:
+def convert(network: nn.Module, size: int, *, with_maps: bool = False) -> Any:
     """Convert a network to OpenVINO, with normalisation before and pooling behind it.
 
     Parameters
@@ -52,8 +51,6 @@ def convert(network: nn.Module, size: int, *, with_maps: bool = False, kernels: 
         Side of the input in pixels.
     with_maps : bool
         Whether the outputs are the maps instead of their averages.
-    kernels : {"default", "blocked"} or None
-        What computes the convolutions; None is the best for the network on this processor.
 
     Returns
     -------
@@ -75,8 +72,7 @@ def convert(network: nn.Module, size: int, *, with_maps: bool = False, kernels: 
     numbers = steps.input().preprocess().convert_element_type(openvino.Type.f32)
     numbers.mean([255 * value for value in MEAN]).scale([255 * value for value in STD])
     model = steps.build()
-    model = model if with_maps else _pooled(model)
-    return with_kernels(model, kernels or best_kernels(model))
+    return model if with_maps else _pooled(model)
 
 
 def _pooled(model: Any) -> Any:

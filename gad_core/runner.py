@@ -128,7 +128,6 @@ class NetworkRunner:
 
     def compile(self, spec: FeatureSpec, cache: FeatureCache | None, *, with_maps: bool) -> CompiledNetwork:
         """Compile the network for OpenVINO, from the converted one in the cache if it is there."""
-        from gad_core.openvino_kernels import blocked_kernels_known
         from gad_core.openvino_runtime import CompiledNetwork, convert
 
         def converted() -> Any:
@@ -144,8 +143,7 @@ class NetworkRunner:
                 cache.require_writable()
             folder = None if cache is None else cache.folder / "networks"
             graph = {k: v for k, v in recipe.items() if k not in ("runtime", "precision", "device")}
-            graph |= {"with_maps": with_maps, "blocked": blocked_kernels_known()}
-            model = kept_model(folder, graph, converted)
+            model = kept_model(folder, {**graph, "with_maps": with_maps}, converted)
             precision = "fp32" if with_maps else spec.execution.precision
             self._compiled[1][with_maps] = CompiledNetwork(model, precision, self.times)
         return self._compiled[1][with_maps]

@@ -54,16 +54,23 @@ class Trial:
         RuntimeError
             If the process ends before it is given a file.
         """
+        # Two in a row: one may have been ended from outside.
+        how = self._ending(path) and self._ending(path)
+        if not how:
+            return ""
+        return f"{os.fspath(path)} ends the process that decodes it ({how}); copy or export the file again"
+
+    def _ending(self, path: str | os.PathLike[str]) -> str:
+        """Decode a file and say how that ended the process; empty text if it did not."""
         if self._process is None:
             self._process = self._started()
         if self._answers(json.dumps(os.fspath(path))):
             return ""
         process, self._process = self._process, None
         process.communicate()
-        how = f"exit status {process.returncode}"
         if process.returncode < 0:
-            how = signal.Signals(-process.returncode).name
-        return f"{os.fspath(path)} ends the process that decodes it ({how}); copy or export the file again"
+            return signal.Signals(-process.returncode).name
+        return f"exit status {process.returncode}"
 
     def _started(self) -> subprocess.Popen[bytes]:
         path = os.pathsep.join(filter(None, sys.path))  # a worker may have more than its environment says

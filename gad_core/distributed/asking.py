@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gad_core.errors import InputError
+
 if TYPE_CHECKING:
     from distributed import Client, Queue
 
@@ -35,14 +37,20 @@ class Ask:
     """Name of the queue of questions."""
 
     def __call__(self, question: Question) -> Any:
-        """Wait for the answer."""
+        """Wait for the answer; InputError if none comes."""
         from distributed import get_client
 
         client = get_client()
         box = f"{self.name}-{uuid.uuid4().hex}"
         with _queue(client, box) as answers, _queue(client, self.name) as questions:
             questions.put([box, question])
-            return answers.get(timeout=ANSWER_SECONDS)
+            try:
+                return answers.get(timeout=ANSWER_SECONDS)
+            except TimeoutError as error:
+                raise InputError(
+                    f"the process that began the fit did not answer a worker for {ANSWER_SECONDS} s: was it "
+                    "stopped, or is its machine overloaded? run again"
+                ) from error
 
 
 @contextlib.contextmanager
@@ -54,9 +62,10 @@ def answering(client: Client, answer: Answer) -> Iterator[Answer]:
         try:
             yield Ask(questions.name)
         finally:
-            with contextlib.suppress(OSError):  # no scheduler any more: then the thread has ended, too
+            # No scheduler any more, or a new one in its place: then the thread ends by itself.
+            with contextlib.suppress(OSError, KeyError, AttributeError):
                 questions.put(None)
-            thread.join()
+            thread.join(ANSWER_SECONDS)
 
 
 def _answer_each(client: Client, questions: Queue, answer: Answer) -> None:

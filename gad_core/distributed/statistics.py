@@ -11,6 +11,7 @@ from gad_core.components import components_from_moments
 from gad_core.covariance import Covariance
 from gad_core.distributed.partition import pairwise_total
 from gad_core.distributed.rows import Rows
+from gad_core.errors import InputError
 from gad_core.gaussian import Gaussian, gaussian_from_components
 from gad_core.moments import Moments, column_means
 
@@ -90,6 +91,11 @@ def group_distances(
 
 
 def _of_group(rows: Rows, labels: NDArray[np.int64], group: int) -> Iterator[NDArray[np.float32]]:
+    count = sum(map(len, rows.blocks))
+    if count != len(labels):  # computed again after a worker died, and an image was lost or came back
+        raise InputError(
+            f"images changed during the fit: of some, {len(labels)} could be read and now {count}; run again"
+        )
     start = 0
     for block in rows.blocks:
         yield block[labels[start : start + len(block)] == group]

@@ -31,3 +31,10 @@ def test_a_process_that_does_not_start_is_no_files_fault(tmp_path, monkeypatch):
     monkeypatch.setattr("gad_core.trial.sys.executable", shutil.which("false"))
     with Trial() as trial, pytest.raises(RuntimeError, match="could not be started"):
         trial.death(tmp_path)
+
+
+def test_a_process_that_was_ended_from_outside_condemns_no_image(tmp_path):
+    with Trial() as trial:
+        assert trial.death(tmp_path) == ""
+        trial._process.kill()
+        assert trial.death(tmp_path) == ""
