@@ -68,7 +68,7 @@ def _own_cluster(n_workers: int) -> Iterator[Any]:
     from distributed import LocalCluster
 
     # A worker that dies is started anew; one that is not back in time, Dask would give up for good.
-    patience = dask.config.set({"distributed.deploy.lost-worker-timeout": "10 min"})
+    patience = dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"})
     with (
         patience,
         LocalCluster(
