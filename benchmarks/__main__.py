@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import joblib
 
+from benchmarks.blocks import blocks
 from benchmarks.extraction import embedded, extraction
 from benchmarks.gaussian_stage import million, shares
 from benchmarks.growth import growth
@@ -66,6 +67,12 @@ def run_pipeline() -> None:
     print_table(("floor", "measured"), rows)
 
 
+def run_blocks() -> None:
+    """Print which networks gain by channels in blocks; the target 0 marks those that do not ask for them."""
+    for comparison in blocks():
+        print(comparison) if isinstance(comparison, str) else print_table(HEADER, [comparison.row()])
+
+
 def run_gaussian() -> None:
     """Print how near the Gaussian stage is to the matrix products that it consists of."""
     rows = [(s["what"], f"{s['gflops']:.3g}", f"{s['share']:.0%}") for s in shares()]
@@ -94,6 +101,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "gaussian": run_gaussian,
     "growth": run_growth,
     "pipeline": run_pipeline,
+    "blocks": run_blocks,
     "extraction": run_extraction,
     "embedded": run_embedded,
     "maps": run_maps,

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.blocks import blocks
 from benchmarks.gaussian_stage import million, shares
 from benchmarks.growth import growth
 from benchmarks.machine import describe
@@ -40,6 +41,7 @@ def ratio_rows(comparisons: list[Comparison | str]) -> list[dict[str, Any]]:
 
 PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "ratios": lambda: ratio_rows([*pipeline(), one_gaussian(), grid()]),
+    "blocks": lambda: ratio_rows(list(blocks())),
     "floors": floors,
     "stages": stages,
     "network_share": lambda: [network_share()],

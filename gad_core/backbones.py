@@ -43,6 +43,9 @@ class Backbone:
         Whether the network normalises with running statistics, which random weights must be calibrated for.
     pretrained : {"imagenet", "embedded"}
         Which pretrained weights there are.
+    in_blocks : bool
+        Whether OpenVINO computes it quicker with channels in blocks, where the processor asks for that (see
+        `gad_core.openvino_graph.quicker_in_blocks`); found by measuring, see ``python -m benchmarks blocks``.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Backbone:
     checkpoint: str
     batch_norm: bool = True
     pretrained: Literal["imagenet", "embedded"] = "imagenet"
+    in_blocks: bool = False
 
     @property
     def checkpoint_sha256(self) -> str:
@@ -249,7 +253,7 @@ BACKBONES: dict[str, Backbone] = {
     for backbone in (
         # Stem, the seven stages of MBConv blocks, head convolution (method: Protocol).
         *(
-            Backbone(f"efficientnet_b{i}", size, widths, _features(*range(9)), checkpoint)
+            Backbone(f"efficientnet_b{i}", size, widths, _features(*range(9)), checkpoint, in_blocks=True)
             for i, (size, widths, checkpoint) in enumerate(_EFFICIENTNETS)
         ),
         Backbone("resnet18", 224, _NARROW, _RESNET_STAGES, "resnet18-f37072fd.pth"),
@@ -272,6 +276,7 @@ BACKBONES: dict[str, Backbone] = {
             (16, 24, 40, 80, 112, 160, 960),
             _features(1, 3, 6, 10, 12, 15, 16),
             "mobilenet_v3_large-8738ca79.pth",
+            in_blocks=True,
         ),
         # The patch stem, then the four stages, each with the downsampling in front of it.
         Backbone(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from gad_core.files import replacing
+from gad_core.openvino_graph import as_bytes, from_bytes
 
-FORMAT = 1
+FORMAT = 2
 """Version of how networks are converted; a change makes older files unknown."""
 
 
@@ -52,8 +52,6 @@ def kept_model(folder: Path | None, recipe: Mapping[str, object], convert: Calla
 
 
 def _read(path: Path, key: str) -> Any:
-    import openvino
-
     try:
         with safe_open(path, framework="numpy") as file:
             metadata, graph, weights = file.metadata(), file.get_tensor("graph"), file.get_tensor("weights")
@@ -63,21 +61,14 @@ def _read(path: Path, key: str) -> Any:
         return _damaged(path, str(error))
     if metadata != {"key": key, "sha256": _sha256(graph, weights)}:
         return _damaged(path, "its checksum is another")
-    return openvino.Core().read_model(graph.tobytes(), openvino.Tensor(weights))
+    return from_bytes(graph, weights)
 
 
 def _write(path: Path, key: str, model: Any) -> None:
-    import openvino
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        openvino.serialize(model, folder / "model.xml", folder / "model.bin")
-        parts = {
-            part: np.frombuffer((folder / f"model.{suffix}").read_bytes(), dtype=np.uint8)
-            for part, suffix in (("graph", "xml"), ("weights", "bin"))
-        }
+    graph, weights = as_bytes(model)
     with replacing(path) as temporary:
-        save_file(parts, temporary, {"key": key, "sha256": _sha256(parts["graph"], parts["weights"])})
+        metadata = {"key": key, "sha256": _sha256(graph, weights)}
+        save_file({"graph": graph, "weights": weights}, temporary, metadata)
 
 
 def _sha256(*parts: np.ndarray) -> str:

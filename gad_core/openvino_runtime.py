@@ -7,28 +7,18 @@ batch that it came in, nor on the number of processors.
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gad_core.images import MEAN, STD
+from gad_core.openvino_graph import POOLING
 from gad_core.stages import StageTimes
 from gad_core.threads import thread_count
 
-if TYPE_CHECKING:
-    from torch import nn
-
 MOST_STREAMS = 4
 """Most images that are computed side by side; each needs memory for its maps."""
-
-TRACED_SIZE = 64
-"""Side in pixels of the image that a network is traced with; the graph holds for every size."""
-
-POOLING = "pooling_of_level"
-"""How the names of the operations begin that average the maps."""
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
@@ -40,60 +30,13 @@ def supports_bf16() -> bool:
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def convert(network: nn.Module, size: int, *, with_maps: bool = False) -> Any:
-    """Convert a network to OpenVINO, with normalisation before and pooling behind it.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Gives the list of maps, as from `gad_core.runtime.load_network` for the CPU.
-    size : int
-        Side of the input in pixels.
-    with_maps : bool
-        Whether the outputs are the maps instead of their averages.
-
-    Returns
-    -------
-    openvino.Model
-        Takes (1, size, size, 3) uint8 images; gives the averages side by side, or one map a level.
-    """
-    import openvino
-    import torch
-
-    # torch advises against tracing, but it is the way that OpenVINO's own converter takes.
-    quiet = warnings.catch_warnings(action="ignore", category=FutureWarning)
-    with torch.no_grad(), torch.inference_mode(False), quiet:
-        example = torch.zeros(1, 3, TRACED_SIZE, TRACED_SIZE)
-        traced = torch.jit.trace(network, example, check_trace=False, strict=False)  # it returns a list
-    model = openvino.convert_model(traced, input=[1, 3, size, size])
-    steps = openvino.preprocess.PrePostProcessor(model)
-    steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-    steps.input().model().set_layout(openvino.Layout("NCHW"))
-    numbers = steps.input().preprocess().convert_element_type(openvino.Type.f32)
-    numbers.mean([255 * value for value in MEAN]).scale([255 * value for value in STD])
-    model = steps.build()
-    return model if with_maps else _pooled(model)
-
-
-def _pooled(model: Any) -> Any:
-    """Replace the outputs of a model, which are maps, by their averages side by side."""
-    import openvino
-    from openvino import opset13 as operations
-
-    averages = [
-        operations.reduce_mean(result.input_value(0), [2, 3], keep_dims=False, name=f"{POOLING}{i}")
-        for i, result in enumerate(model.get_results())
-    ]
-    return openvino.Model([operations.concat(averages, 1)], model.get_parameters())
-
-
 class CompiledNetwork:
     """A network compiled for this machine's processors.
 
     Parameters
     ----------
     model : openvino.Model
-        From `convert`.
+        From `gad_core.openvino_graph.convert`.
     precision : {"fp32", "bf16"}
         What it computes with.
     times : StageTimes or None

@@ -128,11 +128,14 @@ class NetworkRunner:
 
     def compile(self, spec: FeatureSpec, cache: FeatureCache | None, *, with_maps: bool) -> CompiledNetwork:
         """Compile the network for OpenVINO, from the converted one in the cache if it is there."""
-        from gad_core.openvino_runtime import CompiledNetwork, convert
+        from gad_core.openvino_graph import convert, quicker_in_blocks
+        from gad_core.openvino_runtime import CompiledNetwork
+
+        options = {"with_maps": with_maps, "in_blocks": spec.backbone.in_blocks and quicker_in_blocks()}
 
         def converted() -> Any:
             network = load_network(*spec.network(), spec.calibration, choose_device("cpu"))
-            return convert(network, spec.size, with_maps=with_maps)
+            return convert(network, spec.size, **options)
 
         recipe = spec.recipe()
         key = (recipe, thread_count())
@@ -143,7 +146,7 @@ class NetworkRunner:
                 cache.require_writable()
             folder = None if cache is None else cache.folder / "networks"
             graph = {k: v for k, v in recipe.items() if k not in ("runtime", "precision", "device")}
-            model = kept_model(folder, {**graph, "with_maps": with_maps}, converted)
+            model = kept_model(folder, {**graph, **options}, converted)
             precision = "fp32" if with_maps else spec.execution.precision
             self._compiled[1][with_maps] = CompiledNetwork(model, precision, self.times)
         return self._compiled[1][with_maps]

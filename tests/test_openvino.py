@@ -13,7 +13,8 @@ pytest.importorskip("openvino", reason="the package openvino is not installed (e
 from gad_core import FeatureExtractor, GaussianDetector
 from gad_core.backbones import BACKBONES
 from gad_core.errors import InputError
-from gad_core.openvino_runtime import MOST_STREAMS, CompiledNetwork, convert
+from gad_core.openvino_graph import convert, quicker_in_blocks
+from gad_core.openvino_runtime import MOST_STREAMS, CompiledNetwork
 from gad_core.runtime import load_network, torch_features
 from gad_core.threads import limited_threads, thread_count
 
@@ -49,17 +50,77 @@ def requests(extractor):
 FAMILIES = ["efficientnet_b0", "resnet18", "squeezenet1_1", "mobilenet_v3_large", "convnext_tiny", "embedded"]
 
 
+needs_blocks = pytest.mark.skipif(
+    not quicker_in_blocks(), reason="channels in blocks are for processors with AVX2 and without AVX-512"
+)
+IN_BLOCKS = [False, pytest.param(True, marks=needs_blocks)]
+
+
+def random_network(name, depth):
+    return load_network(BACKBONES[name], depth, None, 0, None, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("in_blocks", IN_BLOCKS)
 @pytest.mark.parametrize("name", FAMILIES)
-def test_features_and_maps_agree_with_torch(name, images):
-    backbone, cpu = BACKBONES[name], torch.device("cpu")
-    network = load_network(backbone, len(backbone.widths), None, 0, None, cpu)
-    expected = torch_features(network, cpu)(images)()
-    (found,) = CompiledNetwork(convert(network, SIZE)).start(images)()
-    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
-    maps = CompiledNetwork(convert(network, SIZE, with_maps=True)).start(images)()
+def test_features_and_maps_agree_with_torch(name, in_blocks, images):
+    backbone = BACKBONES[name]
+    network = random_network(name, len(backbone.widths))
+    expected = torch_features(network, torch.device("cpu"))(images)()
+    (found,) = CompiledNetwork(convert(network, SIZE, in_blocks=in_blocks)).start(images)()
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+    model = convert(network, SIZE, with_maps=True, in_blocks=in_blocks)
+    maps = CompiledNetwork(model).start(images)()
     assert [m.shape[1] for m in maps] == list(backbone.widths)
     averages = np.concatenate([m.mean(axis=(2, 3)) for m in maps], axis=1)
     assert np.abs(averages - found).max() <= 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("in_blocks", IN_BLOCKS)
+def test_averages_of_large_maps_keep_their_digits(in_blocks):
+    """One sum over such a map, number by number, would be wrong by 1e-4."""
+    network, size = random_network("efficientnet_b4", 1), 380
+    image = np.full((1, size, size, 3), 250, dtype=np.uint8)
+    image[:, ::7] = 240
+    (found,) = CompiledNetwork(convert(network, size, in_blocks=in_blocks)).start(image)()
+    model = convert(network, size, with_maps=True, in_blocks=in_blocks)
+    (maps,) = CompiledNetwork(model).start(image)()
+    expected = maps.mean(axis=(2, 3), dtype=float)
+    assert np.abs(found - expected).max() <= 1e-6 * np.abs(expected).max()
+
+
+@needs_blocks
+def test_channels_are_in_blocks_where_asked_for():
+    """OpenVINO may ignore the wish, and the network would only be slower."""
+    import openvino
+
+    network = random_network("efficientnet_b0", 3)
+    for in_blocks in (False, True):
+        compiled = openvino.Core().compile_model(convert(network, SIZE, in_blocks=in_blocks), "CPU")
+        operations = compiled.get_runtime_model().get_ordered_ops()
+        layouts = {
+            operation.get_rt_info()["outputLayouts"].value
+            for operation in operations
+            if operation.get_rt_info()["layerType"].value == "Convolution"
+        }
+        assert ("aBcd8b" in layouts) is in_blocks
+
+
+@pytest.mark.parametrize(
+    ("baseline", "found", "expected"),
+    [
+        (["SSE", "SSE2"], ["SSE42", "AVX2"], True),
+        (["X86_V2"], ["X86_V3"], True),
+        (["X86_V3"], [], True),
+        (["X86_V2"], ["X86_V3", "X86_V4"], False),
+        (["SSE"], ["AVX2", "AVX512F"], False),
+        (["NEON"], ["ASIMDHP"], False),
+        ([], [], False),
+    ],
+)
+def test_blocks_are_for_processors_with_avx2_alone(monkeypatch, baseline, found, expected):
+    extensions = {"SIMD Extensions": {"baseline": baseline, "found": found}}
+    monkeypatch.setattr(np, "show_config", lambda mode: {"dicts": extensions}[mode])
+    assert quicker_in_blocks() is expected
 
 
 def test_every_family_is_there():
@@ -213,3 +274,16 @@ def test_whatever_decides_the_network_decides_the_kept_one(tmp_path, images):
     assert len(kept(cache)) == 5
     FeatureExtractor(**{**squeeze, **random}).transform(images)
     assert len(kept(cache)) == 5
+
+
+def test_a_kept_network_is_for_one_kind_of_processor(tmp_path, images, monkeypatch):
+    mobile = {"backbone": "mobilenet_v3_large", "levels": 1, "size": SIZE, "runtime": "openvino"}
+    counts = []
+    for quicker in (False, False, True):
+        monkeypatch.setattr("gad_core.openvino_graph.quicker_in_blocks", lambda quicker=quicker: quicker)
+        extractor = FeatureExtractor(**mobile, weights="random", cache=tmp_path, progress=False)
+        extractor.fit(images).transform(images[:1])
+        counts.append(len(kept(tmp_path)))
+        for entry in tmp_path.rglob("*.npz"):
+            entry.unlink()
+    assert counts == [1, 1, 2]
