@@ -49,7 +49,9 @@ def test_neither_bar_nor_mark_can_cover_a_number():
     assert figure.layout.yaxis.range[1] > max(texts.y)
 
 
-@pytest.mark.parametrize("name", ["ratios", "floors", "network_share", "gaussian_stage", "growth", "memory"])
+@pytest.mark.parametrize(
+    "name", ["ratios", "blocks", "floors", "network_share", "gaussian_stage", "growth", "memory"]
+)
 def test_measurements_ship_with_their_machine(name):
     assert stored_rows(name, tier="speed")
     assert stored_provenance("machine", tier="speed")["cores"] >= 1
