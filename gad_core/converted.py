@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from gad_core.files import replacing
 from gad_core.openvino_graph import as_bytes, from_bytes
 
-FORMAT = 2
+FORMAT = 3
 """Version of how networks are converted; a change makes older files unknown."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -102,7 +102,7 @@ def decoded_batches(
     *,
     with_digests: bool,
     times: StageTimes | None = None,
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Decode and resize images, keeping one batch ahead.
 
     While the caller works on a batch, threads decode the next; no more than these two exist, however many

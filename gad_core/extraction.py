@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +18,7 @@ from gad_core.images import Source
 from gad_core.stages import StageTimes
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 StartFeatures = Callable[[NDArray[np.uint8]], Callable[[], NDArray[np.float32]]]
 """Starts to compute the features of (b, s, s, 3) images; what it returns waits for them."""
@@ -28,22 +31,22 @@ def computed_rows(
     sources: Sequence[Source],
     batches: Iterable[Sequence[int]],
     size: int,
-    start: StartFeatures,
+    load: Callable[[], StartFeatures],
     *,
     with_digests: bool,
     times: StageTimes | None = None,
 ) -> Iterator[Row]:
     """Decode images and compute their features.
 
-    While the network computes on one batch, the next is decoded and started, and the one before it is handed
-    over: neither waits for the other.
+    While the network is loaded, the first batches are decoded; while it computes on one batch, the next is
+    decoded and started, and the one before it is handed over: neither waits for the other.
 
     Parameters
     ----------
     sources, batches, size, with_digests, times
         As in `gad_core.decoding.decoded_batches`.
-    start : callable
-        Starts the network on a batch.
+    load : callable
+        Loads the network, and gives what starts it on a batch.
 
     Yields
     ------
@@ -57,9 +60,8 @@ def computed_rows(
         images of the batches before it are handed over first.
     """
     decoded = decoded_batches(sources, batches, size, with_digests=with_digests, times=times)
-    started = (
-        partial(_finished, sources, where, digests, start(images)) for where, images, digests in decoded
-    )
+    start, ready = meanwhile(load, decoded)
+    started = (partial(_finished, sources, where, digests, start(images)) for where, images, digests in ready)
     for rows in waited(started):
         yield from rows
 
@@ -102,6 +104,39 @@ def cached_or_computed_rows(
         for i, features, digest in computed(missing):
             cache.put(entry_key(digest, recipe), features)
             yield i, features
+
+
+def meanwhile(work: Callable[[], T], items: Generator[U]) -> tuple[T, Iterator[U]]:
+    """Do some work while a thread already takes the first item of a generator.
+
+    Parameters
+    ----------
+    work : callable
+        What to do; if it raises, the generator is closed.
+    items : generator
+        Gives the items. What taking the first one raises is raised by the iterator that is returned.
+
+    Returns
+    -------
+    result : object
+        What `work` returned.
+    items : iterator
+        All items.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="first") as pool:
+        first = pool.submit(list, islice(items, 1))
+        try:
+            result = work()
+        except BaseException:
+            pool.shutdown()  # a generator that runs cannot be closed
+            items.close()
+            raise
+
+    def every() -> Iterator[U]:
+        yield from first.result()
+        yield from items
+
+    return result, every()
 
 
 def waited(started: Iterable[Callable[[], T]]) -> Iterator[T]:

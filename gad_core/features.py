@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -23,7 +24,7 @@ from gad_core.calibration import Calibration
 from gad_core.decoding import as_sources, decoded_batches
 from gad_core.errors import InputError
 from gad_core.execution import Execution, Precision, Runtime, choose_execution
-from gad_core.extraction import Row, cached_or_computed_rows, computed_rows, waited
+from gad_core.extraction import Row, cached_or_computed_rows, computed_rows, meanwhile, waited
 from gad_core.feature_spec import FeatureSpec
 from gad_core.fingerprint import fitted_weights, require_same_features
 from gad_core.images import Source
@@ -301,10 +302,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             What `reduce` returns for each batch.
         """
         sources, spec = as_sources(X), self._spec()
-        device, start = self._networks.start_maps(spec, self.open_cache())
         batches = self._batches(range(len(sources)))
         decoded = decoded_batches(sources, batches, spec.size, with_digests=False)
-        for maps in waited(start(images) for _, images, _ in decoded):
+        load = partial(self._networks.start_maps, spec, self.open_cache())
+        (device, start), ready = meanwhile(load, decoded)
+        for maps in waited(start(images) for _, images, _ in ready):
             with computing(device):
                 found = reduce({level: maps[level - 1] for level in spec.levels})
             yield found
@@ -416,9 +418,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         cache, networks = self.open_cache(), self._networks
 
         def computed(positions: Sequence[int]) -> Iterator[Row]:
-            start, batches = networks.start_features(spec, cache), self._batches(positions)
+            load, batches = partial(networks.start_features, spec, cache), self._batches(positions)
             return computed_rows(
-                sources, batches, spec.size, start, with_digests=cache is not None, times=networks.times
+                sources, batches, spec.size, load, with_digests=cache is not None, times=networks.times
             )
 
         if cache is None:

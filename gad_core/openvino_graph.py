@@ -22,8 +22,8 @@ TRACED_SIZE = 64
 POOLING = "pooling_of_level"
 """How the names of the operations begin that average the maps."""
 
-_IN_BLOCKS = "cpu:jit_avx2_1x1,cpu:jit_avx2_dw,cpu:jit_avx2"
-"""The kernels whose channels lie in blocks of eight, as OpenVINO calls them."""
+_IN_BLOCKS = ",".join(f"cpu:jit_{isa}{kind}" for isa in ("avx512", "avx2") for kind in ("_1x1", "_dw", ""))
+"""The kernels whose channels lie in blocks, as OpenVINO calls them; the first that exists is taken."""
 
 
 def convert(network: nn.Module, size: int, *, with_maps: bool = False, in_blocks: bool = False) -> Any:
@@ -38,7 +38,7 @@ def convert(network: nn.Module, size: int, *, with_maps: bool = False, in_blocks
     with_maps : bool
         Whether the outputs are the maps instead of their averages.
     in_blocks : bool
-        Whether to ask for kernels whose channels lie in blocks of eight; see `quicker_in_blocks`.
+        Whether to ask for kernels whose channels lie in blocks; see `quicker_in_blocks`.
 
     Returns
     -------
@@ -66,16 +66,17 @@ def convert(network: nn.Module, size: int, *, with_maps: bool = False, in_blocks
     return _in_blocks(model) if in_blocks else model
 
 
-def quicker_in_blocks() -> bool:
-    """Whether convolutions are quicker here with channels in blocks: on processors with AVX2 but not AVX-512.
+def quicker_in_blocks(precision: str) -> bool:
+    """Whether convolutions are quicker here with channels in blocks: in float32 on processors with AVX2.
 
-    OpenVINO takes kernels with the channels last there, made for AVX-512. Networks of 1 x 1 and depthwise
-    convolutions take a fifth less time in blocks of eight channels; others gain nothing (see
-    `gad_core.backbones.Backbone.in_blocks`).
+    Left alone, OpenVINO takes kernels with the channels last. Networks of 1 x 1 and depthwise convolutions
+    take less time with the channels in blocks of one register, eight with AVX2 and sixteen with AVX-512;
+    others gain nothing (see `gad_core.backbones.Backbone.in_blocks`). Nor does bfloat16, for which processors
+    may have instructions that only the kernels with the channels last use.
     """
     extensions = np.show_config(mode="dicts")["SIMD Extensions"]  # NumPy's names, old and new
     has = {*extensions.get("baseline", ()), *extensions.get("found", ())}
-    return bool(has & {"AVX2", "X86_V3"}) and not has & {"AVX512F", "AVX512_SKX", "X86_V4"}
+    return precision == "fp32" and bool(has & {"AVX2", "X86_V3"})
 
 
 def as_bytes(model: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -131,7 +131,9 @@ class NetworkRunner:
         from gad_core.openvino_graph import convert, quicker_in_blocks
         from gad_core.openvino_runtime import CompiledNetwork
 
-        options = {"with_maps": with_maps, "in_blocks": spec.backbone.in_blocks and quicker_in_blocks()}
+        precision = "fp32" if with_maps else spec.execution.precision
+        in_blocks = spec.backbone.in_blocks and quicker_in_blocks(precision)
+        options = {"with_maps": with_maps, "in_blocks": in_blocks}
 
         def converted() -> Any:
             network = load_network(*spec.network(), spec.calibration, choose_device("cpu"))
@@ -147,6 +149,5 @@ class NetworkRunner:
             folder = None if cache is None else cache.folder / "networks"
             graph = {k: v for k, v in recipe.items() if k not in ("runtime", "precision", "device")}
             model = kept_model(folder, {**graph, **options}, converted)
-            precision = "fp32" if with_maps else spec.execution.precision
             self._compiled[1][with_maps] = CompiledNetwork(model, precision, self.times)
         return self._compiled[1][with_maps]

@@ -1,8 +1,10 @@
+from threading import Event
+
 import numpy as np
 import pytest
 
 from gad_core.errors import InputError
-from gad_core.extraction import computed_rows, waited
+from gad_core.extraction import computed_rows, meanwhile, waited
 from gad_core.stages import StageTimes
 
 SIZE = 4
@@ -31,16 +33,16 @@ class Recorder:
 
 
 def test_rows_come_in_order_with_their_digests():
-    rows = list(computed_rows(images(), BATCHES, SIZE, Recorder(), with_digests=True))
+    rows = list(computed_rows(images(), BATCHES, SIZE, Recorder, with_digests=True))
     assert [i for i, _, _ in rows] == [0, 1, 2, 3, 4]
     assert [float(row[0]) for _, row, _ in rows] == [0, 10, 20, 30, 40]
     assert len({digest for _, _, digest in rows}) == 5
-    assert not any(d for _, _, d in computed_rows(images(), BATCHES, SIZE, Recorder(), with_digests=False))
+    assert not any(d for _, _, d in computed_rows(images(), BATCHES, SIZE, Recorder, with_digests=False))
 
 
 def test_the_next_batch_is_started_before_one_is_waited_for():
     recorder = Recorder()
-    list(computed_rows(images(), BATCHES, SIZE, recorder, with_digests=False))
+    list(computed_rows(images(), BATCHES, SIZE, lambda: recorder, with_digests=False))
     assert [event[:2] for event in recorder.events] == [
         ("start", 0), ("start", 20), ("wait", 0), ("start", 40), ("wait", 20), ("wait", 40),
     ]  # fmt: skip
@@ -48,7 +50,7 @@ def test_the_next_batch_is_started_before_one_is_waited_for():
 
 def test_batches_before_an_unreadable_image_are_handed_over():
     sources = [*images(4), np.zeros(3)]
-    rows = computed_rows(sources, BATCHES, SIZE, Recorder(), with_digests=False)
+    rows = computed_rows(sources, BATCHES, SIZE, Recorder, with_digests=False)
     assert [next(rows)[0] for _ in range(4)] == [0, 1, 2, 3]
     with pytest.raises(InputError, match="image array 4"):
         next(rows)
@@ -60,10 +62,55 @@ def test_features_that_are_not_finite_name_the_image():
         features[features == 30] = np.nan
         return lambda: features
 
-    rows = computed_rows(images(), BATCHES, SIZE, start, with_digests=False)
+    rows = computed_rows(images(), BATCHES, SIZE, lambda: start, with_digests=False)
     assert [next(rows)[0] for _ in range(3)] == [0, 1, 2]
     with pytest.raises(InputError, match="image array 3 gives features that are not finite"):
         next(rows)
+
+
+def test_the_first_item_is_taken_while_the_work_is_done():
+    taken = Event()
+
+    def items():
+        taken.set()
+        yield from "abc"
+
+    result, every = meanwhile(lambda: taken.wait(60), items())
+    assert result is True
+    assert list(every) == ["a", "b", "c"]
+    assert list(meanwhile(lambda: None, iter_of(()))[1]) == []
+
+
+def iter_of(items):
+    yield from items
+
+
+def test_an_error_of_the_first_item_waits_for_its_turn():
+    def items():
+        raise InputError("unreadable")
+        yield
+
+    result, every = meanwhile(lambda: "loaded", items())
+    assert result == "loaded"
+    with pytest.raises(InputError, match="unreadable"):
+        next(every)
+
+
+def test_work_that_fails_closes_the_generator():
+    closed = Event()
+
+    def items():
+        try:
+            yield from "abc"
+        finally:
+            closed.set()
+
+    def work():
+        raise InputError("no such weights")
+
+    with pytest.raises(InputError, match="no such weights"):
+        meanwhile(work, items())
+    assert closed.is_set()
 
 
 def test_waiting_is_one_behind_starting():
@@ -81,5 +128,5 @@ def test_waiting_is_one_behind_starting():
 
 def test_the_stages_are_timed():
     times = StageTimes()
-    list(computed_rows(images(), BATCHES, SIZE, Recorder(), with_digests=True, times=times))
+    list(computed_rows(images(), BATCHES, SIZE, Recorder, with_digests=True, times=times))
     assert set(times.work) == {"read and hash", "decode", "resize"}

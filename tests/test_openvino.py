@@ -51,7 +51,7 @@ FAMILIES = ["efficientnet_b0", "resnet18", "squeezenet1_1", "mobilenet_v3_large"
 
 
 needs_blocks = pytest.mark.skipif(
-    not quicker_in_blocks(), reason="channels in blocks are for processors with AVX2 and without AVX-512"
+    not quicker_in_blocks("fp32"), reason="channels in blocks are for processors with AVX2"
 )
 IN_BLOCKS = [False, pytest.param(True, marks=needs_blocks)]
 
@@ -102,7 +102,7 @@ def test_channels_are_in_blocks_where_asked_for():
             for operation in operations
             if operation.get_rt_info()["layerType"].value == "Convolution"
         }
-        assert ("aBcd8b" in layouts) is in_blocks
+        assert bool(layouts & {"aBcd8b", "aBcd16b"}) is in_blocks
 
 
 @pytest.mark.parametrize(
@@ -111,16 +111,18 @@ def test_channels_are_in_blocks_where_asked_for():
         (["SSE", "SSE2"], ["SSE42", "AVX2"], True),
         (["X86_V2"], ["X86_V3"], True),
         (["X86_V3"], [], True),
-        (["X86_V2"], ["X86_V3", "X86_V4"], False),
-        (["SSE"], ["AVX2", "AVX512F"], False),
+        (["X86_V2"], ["X86_V3", "X86_V4"], True),
+        (["SSE"], ["AVX2", "AVX512F"], True),
+        (["SSE", "SSE2"], ["SSE42"], False),
         (["NEON"], ["ASIMDHP"], False),
         ([], [], False),
     ],
 )
-def test_blocks_are_for_processors_with_avx2_alone(monkeypatch, baseline, found, expected):
+def test_blocks_are_for_float32_on_processors_with_avx2(monkeypatch, baseline, found, expected):
     extensions = {"SIMD Extensions": {"baseline": baseline, "found": found}}
     monkeypatch.setattr(np, "show_config", lambda mode: {"dicts": extensions}[mode])
-    assert quicker_in_blocks() is expected
+    assert quicker_in_blocks("fp32") is expected
+    assert not quicker_in_blocks("bf16")
 
 
 def test_every_family_is_there():
@@ -280,7 +282,7 @@ def test_a_kept_network_is_for_one_kind_of_processor(tmp_path, images, monkeypat
     mobile = {"backbone": "mobilenet_v3_large", "levels": 1, "size": SIZE, "runtime": "openvino"}
     counts = []
     for quicker in (False, False, True):
-        monkeypatch.setattr("gad_core.openvino_graph.quicker_in_blocks", lambda quicker=quicker: quicker)
+        monkeypatch.setattr("gad_core.openvino_graph.quicker_in_blocks", lambda _, quicker=quicker: quicker)
         extractor = FeatureExtractor(**mobile, weights="random", cache=tmp_path, progress=False)
         extractor.fit(images).transform(images[:1])
         counts.append(len(kept(tmp_path)))
