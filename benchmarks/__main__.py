@@ -14,6 +14,7 @@ from benchmarks.gaussian_stage import million, shares
 from benchmarks.growth import growth
 from benchmarks.memory import memory
 from benchmarks.pipeline import SHARE, floors, network_share, pipeline
+from benchmarks.precision import precisions
 from benchmarks.reproduction import reproduction
 from benchmarks.score_maps import score_maps
 from benchmarks.statistics import grid, one_gaussian
@@ -67,6 +68,21 @@ def run_pipeline() -> None:
     print_table(("floor", "measured"), rows)
 
 
+def run_precision() -> None:
+    """Print AUROC in float32 and bfloat16."""
+    rows = list(precisions())
+    for row in rows:
+        if row["note"]:
+            print(f"bfloat16: {row['note']}")
+    names = ("fp32", "bf16", "mixed", "larger", "noise")
+    shown = [
+        (row["category"], str(row["combine"]), *(f"{row[name]:.4f}" for name in names))
+        for row in rows
+        if not row["note"]
+    ]
+    print_table(("category", "combine", "AUROC, fp32", "bf16", "mixed", "times larger", "noise, std"), shown)
+
+
 def run_blocks() -> None:
     """Print which networks gain by channels in blocks; the target 0 marks those that do not ask for them."""
     for comparison in blocks():
@@ -101,6 +117,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "gaussian": run_gaussian,
     "growth": run_growth,
     "pipeline": run_pipeline,
+    "precision": run_precision,
     "blocks": run_blocks,
     "extraction": run_extraction,
     "embedded": run_embedded,

@@ -22,6 +22,7 @@ def describe() -> dict[str, Any]:
     return {
         "processor": processor(),
         "cores": joblib.cpu_count(),
+        "extensions": extensions(),
         "memory_gb": round(_memory_bytes() / 1e9, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -39,6 +40,17 @@ def processor() -> str:
         if names:
             return names[0].partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def extensions() -> list[str]:
+    """Name the instructions that decide how fast a network runs."""
+    from gad_core.openvino_runtime import supports_bf16
+
+    simd = np.show_config(mode="dicts")["SIMD Extensions"]  # NumPy's names, old and new
+    has = {*simd.get("baseline", ()), *simd.get("found", ())}
+    vectors = {"AVX2": {"AVX2", "X86_V3"}, "AVX-512": {"AVX512F", "AVX512_SKX", "X86_V4"}}
+    found = [name for name, names in vectors.items() if has & names]
+    return [*found, "bfloat16"] if supports_bf16() else found
 
 
 def _memory_bytes() -> int:

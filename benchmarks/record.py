@@ -19,6 +19,7 @@ from benchmarks.growth import growth
 from benchmarks.machine import describe
 from benchmarks.memory import memory
 from benchmarks.pipeline import floors, network_share, pipeline, stages
+from benchmarks.precision import precisions
 from benchmarks.statistics import grid, one_gaussian
 from benchmarks.timing import Comparison
 from gad_core.outputs import write_csv, write_json
@@ -41,6 +42,7 @@ def ratio_rows(comparisons: list[Comparison | str]) -> list[dict[str, Any]]:
 
 PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "ratios": lambda: ratio_rows([*pipeline(), one_gaussian(), grid()]),
+    "precision": lambda: list(precisions()),
     "blocks": lambda: ratio_rows(list(blocks())),
     "floors": floors,
     "stages": stages,
