@@ -14,7 +14,7 @@ from gad_core import FeatureExtractor, GaussianDetector
 from gad_core.backbones import BACKBONES
 from gad_core.errors import InputError
 from gad_core.openvino_graph import convert, quicker_in_blocks
-from gad_core.openvino_runtime import MOST_STREAMS, CompiledNetwork
+from gad_core.openvino_runtime import MOST_STREAMS, CompiledNetwork, supports_bf16
 from gad_core.runtime import load_network, torch_features
 from gad_core.threads import limited_threads, thread_count
 
@@ -73,6 +73,20 @@ def test_features_and_maps_agree_with_torch(name, in_blocks, images):
     assert [m.shape[1] for m in maps] == list(backbone.widths)
     averages = np.concatenate([m.mean(axis=(2, 3)) for m in maps], axis=1)
     assert np.abs(averages - found).max() <= 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.skipif(not supports_bf16(), reason="the processor has no bfloat16 arithmetic")
+@pytest.mark.parametrize("name", ["efficientnet_b0", "resnet18", "embedded"])
+def test_bfloat16_loses_digits_and_no_more(name, images):
+    network = random_network(name, len(BACKBONES[name].widths))
+    model = convert(network, SIZE)
+    exact, rounded = (CompiledNetwork(model, precision).start(images)()[0] for precision in ("fp32", "bf16"))
+    error = np.abs(rounded - exact).max() / np.abs(exact).max()
+    assert 1e-4 < error < 5e-2
+    extractor = FeatureExtractor(
+        name, "random", precision="bf16", runtime="openvino", progress=False, size=SIZE
+    )
+    assert extractor.execution().precision == "bf16"
 
 
 @pytest.mark.parametrize("in_blocks", IN_BLOCKS)
