@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -123,20 +124,22 @@ def meanwhile(work: Callable[[], T], items: Generator[U]) -> tuple[T, Iterator[U
     items : iterator
         All items.
     """
+    context = copy_context()  # the limit of threads is in it
     with ThreadPoolExecutor(1, thread_name_prefix="first") as pool:
-        first = pool.submit(list, islice(items, 1))
+        first = pool.submit(context.run, lambda: list(islice(items, 1)))
         try:
             result = work()
         except BaseException:
             pool.shutdown()  # a generator that runs cannot be closed
             items.close()
             raise
+    return result, _chained(first, items)
 
-    def every() -> Iterator[U]:
-        yield from first.result()
-        yield from items
 
-    return result, every()
+def _chained(first: Future[list[U]], items: Iterator[U]) -> Iterator[U]:
+    yield from first.result()
+    del first  # it would keep its item, which may be large
+    yield from items
 
 
 def waited(started: Iterable[Callable[[], T]]) -> Iterator[T]:

@@ -256,7 +256,7 @@ def _neighbours(n: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.intp], 
 
 
 def _between(first: NDArray, second: NDArray, weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Interpolate: the second weighs `weight`, the first the rest; in float32."""
+    """Interpolate in float32; `weight` is that of the second, which is overwritten if it is float32."""
     first, second = first.astype(np.float32, copy=False), second.astype(np.float32, copy=False)
     second -= first
     second *= weight

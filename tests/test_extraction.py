@@ -1,3 +1,5 @@
+import gc
+import weakref
 from threading import Event
 
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 from gad_core.errors import InputError
 from gad_core.extraction import computed_rows, meanwhile, waited
 from gad_core.stages import StageTimes
+from gad_core.threads import limited_threads, thread_count
 
 SIZE = 4
 BATCHES = [[0, 1], [2, 3], [4]]
@@ -108,9 +111,30 @@ def test_work_that_fails_closes_the_generator():
     def work():
         raise InputError("no such weights")
 
+    generator = items()  # held, so that it is not closed for want of a reference
     with pytest.raises(InputError, match="no such weights"):
-        meanwhile(work, items())
+        meanwhile(work, generator)
     assert closed.is_set()
+
+
+def test_the_first_item_is_taken_under_the_same_limit_of_threads():
+    def items():
+        yield thread_count()
+
+    with limited_threads(1):
+        _, every = meanwhile(lambda: None, items())
+    assert list(every) == [1]
+
+
+def test_the_first_item_is_not_kept():
+    class Item:
+        pass
+
+    _, every = meanwhile(lambda: None, iter_of(Item() for _ in range(3)))
+    first = weakref.ref(next(every))
+    next(every)
+    gc.collect()
+    assert first() is None
 
 
 def test_waiting_is_one_behind_starting():

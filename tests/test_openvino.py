@@ -83,10 +83,6 @@ def test_bfloat16_loses_digits_and_no_more(name, images):
     exact, rounded = (CompiledNetwork(model, precision).start(images)()[0] for precision in ("fp32", "bf16"))
     error = np.abs(rounded - exact).max() / np.abs(exact).max()
     assert 1e-4 < error < 5e-2
-    extractor = FeatureExtractor(
-        name, "random", precision="bf16", runtime="openvino", progress=False, size=SIZE
-    )
-    assert extractor.execution().precision == "bf16"
 
 
 @pytest.mark.parametrize("in_blocks", IN_BLOCKS)
@@ -290,6 +286,20 @@ def test_whatever_decides_the_network_decides_the_kept_one(tmp_path, images):
     assert len(kept(cache)) == 5
     FeatureExtractor(**{**squeeze, **random}).transform(images)
     assert len(kept(cache)) == 5
+
+
+def test_blocks_are_asked_for_in_the_precision_that_is_computed_in(monkeypatch, images):
+    asked = []
+    monkeypatch.setattr(
+        "gad_core.openvino_graph.quicker_in_blocks", lambda precision: asked.append(precision)
+    )
+    monkeypatch.setattr("gad_core.execution._has_bf16", lambda: True)
+    monkeypatch.setattr("gad_core.openvino_runtime.CompiledNetwork", lambda *_: None)
+    options = {"runtime": "openvino", "precision": "bf16", "size": SIZE, "progress": False}
+    mobile = FeatureExtractor("mobilenet_v3_large", "random", [1], **options).fit(images)
+    for with_maps in (False, True):
+        mobile._networks.compile(mobile._spec(), None, with_maps=with_maps)
+    assert asked == ["bf16", "fp32"]  # maps are always float32
 
 
 def test_a_kept_network_is_for_one_kind_of_processor(tmp_path, images, monkeypatch):
