@@ -57,7 +57,7 @@ class CompiledNetwork:
         }
         self.times = times
         compiled = openvino.Core().compile_model(model, "CPU", options)
-        self._outputs = len(compiled.outputs)
+        self._shapes = [tuple(output.shape)[1:] for output in compiled.outputs]
         # Twice as many requests as streams, so that the next one is there when one is done.
         self._requests = [_Request(compiled.create_infer_request(), times) for _ in range(2 * streams)]
         self._next = 0
@@ -76,48 +76,56 @@ class CompiledNetwork:
         callable
             Waits and gives each output of the model, (b, ...).
         """
-        results: list[list[NDArray[np.float32]]] = [[] for _ in images]
-        used = []
+        outputs = [np.empty((len(images), *shape), dtype=np.float32) for shape in self._shapes]
+        started = []
         with self._lock:
-            for image, result in zip(images, results, strict=True):
+            for i, image in enumerate(images):
                 request = self._requests[self._next]
                 self._next = (self._next + 1) % len(self._requests)
-                request.start(image[None], result)
-                used.append(request)
+                targets = [output[i : i + 1] for output in outputs]
+                request.start(image[None], targets)
+                started.append((request, targets))
 
         def wait() -> list[NDArray[np.float32]]:
             with self._lock:
-                for request, result in zip(used, results, strict=True):
-                    if not result:
+                for request, targets in started:
+                    if request.targets is targets:  # else it has been used again, and has handed these over
                         request.finish()
-            return [np.concatenate([result[i] for result in results]) for i in range(self._outputs)]
+            return outputs
 
         return wait
 
 
 class _Request:
-    """An asynchronous request that hands its outputs over before it is used again."""
+    """An asynchronous request that hands its outputs over before it is used again.
+
+    Attributes
+    ----------
+    targets : list of float32 array or None
+        Where its outputs go; None when they have been handed over.
+    """
 
     def __init__(self, request: Any, times: StageTimes | None) -> None:
         self._request = request
         self._times = times
-        self._result: list[NDArray[np.float32]] | None = None
+        self.targets: list[NDArray[np.float32]] | None = None
         if times is not None:
             request.set_callback(lambda _: times.end("network"), None)
 
-    def start(self, image: NDArray[np.uint8], result: list[NDArray[np.float32]]) -> None:
+    def start(self, image: NDArray[np.uint8], targets: list[NDArray[np.float32]]) -> None:
         self.finish()
         if self._times is not None:
             self._times.begin("network")
         self._request.start_async({0: image})  # copies the image
-        self._result = result
+        self.targets = targets
 
     def finish(self) -> None:
-        if self._result is None:
+        if self.targets is None:
             return
         self._request.wait()
-        self._result += [np.array(tensor.data) for tensor in self._request.output_tensors]
-        self._result = None
+        for target, tensor in zip(self.targets, self._request.output_tensors, strict=True):
+            target[...] = tensor.data
+        self.targets = None
         if self._times is not None:
             _add_work(self._times, self._request.get_profiling_info())
 
