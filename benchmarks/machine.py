@@ -44,13 +44,10 @@ def processor() -> str:
 
 def extensions() -> list[str]:
     """Name the instructions that decide how fast a network runs."""
+    from gad_core.openvino_graph import vector_extensions
     from gad_core.openvino_runtime import supports_bf16
 
-    simd = np.show_config(mode="dicts")["SIMD Extensions"]  # NumPy's names, old and new
-    has = {*simd.get("baseline", ()), *simd.get("found", ())}
-    vectors = {"AVX2": {"AVX2", "X86_V3"}, "AVX-512": {"AVX512F", "AVX512_SKX", "X86_V4"}}
-    found = [name for name, names in vectors.items() if has & names]
-    return [*found, "bfloat16"] if supports_bf16() else found
+    return [*vector_extensions(), *(["bfloat16"] if supports_bf16() else [])]
 
 
 def _memory_bytes() -> int:

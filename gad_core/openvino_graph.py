@@ -74,9 +74,16 @@ def quicker_in_blocks(precision: str) -> bool:
     others gain little or lose (see `gad_core.backbones.Backbone.in_blocks`). bfloat16 keeps the channels
     last: EfficientNet-B4 gained nothing, and some processors have instructions that only those kernels use.
     """
-    extensions = np.show_config(mode="dicts")["SIMD Extensions"]  # NumPy's names, old and new
+    return precision == "fp32" and "AVX2" in vector_extensions()
+
+
+def vector_extensions() -> list[str]:
+    """Name the instructions on long vectors that the processor has: "AVX2", "AVX-512"."""
+    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
     has = {*extensions.get("baseline", ()), *extensions.get("found", ())}
-    return precision == "fp32" and bool(has & {"AVX2", "X86_V3"})
+    # NumPy's names, old and new.
+    names = {"AVX2": {"AVX2", "X86_V3"}, "AVX-512": {"AVX512F", "AVX512_SKX", "X86_V4"}}
+    return [name for name, numpys in names.items() if has & numpys]
 
 
 def as_bytes(model: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -13,7 +13,7 @@ pytest.importorskip("openvino", reason="the package openvino is not installed (e
 from gad_core import FeatureExtractor, GaussianDetector
 from gad_core.backbones import BACKBONES
 from gad_core.errors import InputError
-from gad_core.openvino_graph import convert, quicker_in_blocks
+from gad_core.openvino_graph import convert, quicker_in_blocks, vector_extensions
 from gad_core.openvino_runtime import MOST_STREAMS, CompiledNetwork, supports_bf16
 from gad_core.runtime import load_network, torch_features
 from gad_core.threads import limited_threads, thread_count
@@ -132,6 +132,7 @@ def test_blocks_are_for_float32_on_processors_with_avx2(monkeypatch, baseline, f
     extensions = {"SIMD Extensions": {"baseline": baseline, "found": found}}
     monkeypatch.setattr(np, "show_config", lambda mode: {"dicts": extensions}[mode])
     assert quicker_in_blocks("fp32") is expected
+    assert ("AVX-512" in vector_extensions()) is bool({"X86_V4", "AVX512F"} & set(found))
     assert not quicker_in_blocks("bf16")
 
 
