@@ -140,7 +140,8 @@ def read_image(source: Source) -> NDArray[np.uint8]:
             f"an image must be a path or a numpy array, not {type(source).__name__}; convert it with "
             "numpy.asarray"
         )
-    return decode_image(read_bytes(source), os.fspath(source))
+    decoded = decode_image(read_bytes(source), os.fspath(source))
+    return np.require(decoded, requirements="W")  # a caller may want to draw on it
 
 
 def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
@@ -156,7 +157,7 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     Returns
     -------
     (H, W, 3) uint8 array
-        Red, green, blue.
+        Red, green, blue. It may be read-only.
     """
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise InputError(
@@ -169,7 +170,8 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
             image.load()
             if image.format == "PNG" and _PNG_END not in data:
                 raise InputError(f"{name} is truncated: its end is missing; copy or export the file again")
-            return _to_rgb(ImageOps.exif_transpose(image), name)
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_rgb(image, name)
     except InputError:
         raise
     except Image.UnidentifiedImageError:
@@ -278,9 +280,12 @@ def _too_large(name: str) -> str:
 
 
 def _to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    # Each copy of a large image costs as much as its resize, mostly for fresh memory.
+    if image.mode == "RGB":
+        return np.asarray(image)
     if image.mode in _EIGHT_BIT:
         # Pillow warns about a palette with transparency unless it goes by way of RGBA.
-        return np.array(image.convert("RGBA" if image.mode in ("P", "PA") else "RGB"))[:, :, :3]
+        return np.asarray(image.convert("RGBA" if image.mode in ("P", "PA") else "RGB"))[:, :, :3]
     if image.mode not in _SIXTEEN_BIT:
         raise InputError(f'{name} has pixels of mode "{image.mode}"; save it as 8-bit or 16-bit PNG')
     values = np.asarray(image)
