@@ -43,7 +43,7 @@ def _compared(name: str) -> Comparison:
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, size, size, 3)).astype(np.uint8)
 
     def runs(in_blocks: bool) -> Callable[[], Any]:
-        compiled = CompiledNetwork(convert(network, size, in_blocks=in_blocks))
+        compiled = CompiledNetwork.compile(convert(network, size, in_blocks=in_blocks))
         return lambda: compiled.start(images)()[0]
 
     last, blocked = runs(False), runs(True)

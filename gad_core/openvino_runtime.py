@@ -6,6 +6,7 @@ batch that it came in, nor on the number of processors.
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gad_core.openvino_graph import POOLING
+from gad_core.openvino_graph import POOLING, vector_extensions
 from gad_core.stages import StageTimes
 from gad_core.threads import thread_count
 
@@ -30,38 +31,65 @@ def supports_bf16() -> bool:
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+def processor() -> dict[str, Any]:
+    """Describe the processor as far as a compiled network depends on it."""
+    import openvino
+
+    core = openvino.Core()
+    return {
+        "name": core.get_property("CPU", "FULL_DEVICE_NAME"),
+        "capabilities": sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        "extensions": vector_extensions(),
+    }
+
+
 class CompiledNetwork:
     """A network compiled for this machine's processors.
 
     Parameters
     ----------
-    model : openvino.Model
-        From `gad_core.openvino_graph.convert`.
-    precision : {"fp32", "bf16"}
-        What it computes with.
+    compiled : openvino.CompiledModel
+        The network; see `compile` and `imported`.
     times : StageTimes or None
         Clocks; with them OpenVINO measures each operation, which makes it slightly slower.
     """
 
-    def __init__(self, model: Any, precision: str = "fp32", times: StageTimes | None = None) -> None:
-        import openvino
+    _content: NDArray[np.uint8] | None = None
 
-        cores = thread_count()
-        streams = min(cores, MOST_STREAMS)
-        options = {
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "NUM_STREAMS": streams,
-            "INFERENCE_NUM_THREADS": cores,
-            "ENABLE_CPU_PINNING": False,  # other processes, such as workers, may be on the same cores
-            "PERF_COUNT": times is not None,
-        }
+    def __init__(self, compiled: Any, times: StageTimes | None = None) -> None:
         self.times = times
-        compiled = openvino.Core().compile_model(model, "CPU", options)
+        self._compiled = compiled
         self._shapes = [tuple(output.shape)[1:] for output in compiled.outputs]
         # Twice as many requests as streams, so that the next one is there when one is done.
-        self._requests = [_Request(compiled.create_infer_request(), times) for _ in range(2 * streams)]
+        count = 2 * _streams()
+        self._requests = [_Request(compiled.create_infer_request(), times) for _ in range(count)]
         self._next = 0
         self._lock = threading.RLock()  # of the ring: several threads may use one network
+
+    @classmethod
+    def compile(cls, model: Any, precision: str = "fp32", times: StageTimes | None = None) -> CompiledNetwork:
+        """Compile a model from `gad_core.openvino_graph.convert`, to compute in "fp32" or "bf16"."""
+        import openvino
+
+        return cls(openvino.Core().compile_model(model, "CPU", _options(precision, times)), times)
+
+    @classmethod
+    def imported(
+        cls, content: NDArray[np.uint8], precision: str = "fp32", times: StageTimes | None = None
+    ) -> CompiledNetwork:
+        """Import what `exported` gave, with the same precision; RuntimeError if it is for another machine."""
+        import openvino
+
+        tensor = openvino.Tensor(content, shared_memory=True)
+        network = cls(openvino.Core().import_model(tensor, "CPU", _options(precision, times)), times)
+        network._content = content  # the weights are used where they lie
+        return network
+
+    def exported(self) -> NDArray[np.uint8]:
+        """Write the network for this version of OpenVINO and this kind of processor."""
+        stream = io.BytesIO()
+        self._compiled.export_model(stream)
+        return np.frombuffer(stream.getbuffer(), dtype=np.uint8)
 
     def start(self, images: NDArray[np.uint8]) -> Callable[[], list[NDArray[np.float32]]]:
         """Start to compute on images.
@@ -94,6 +122,20 @@ class CompiledNetwork:
             return outputs
 
         return wait
+
+
+def _options(precision: str, times: StageTimes | None) -> dict[str, Any]:
+    return {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "NUM_STREAMS": _streams(),
+        "INFERENCE_NUM_THREADS": thread_count(),
+        "ENABLE_CPU_PINNING": False,  # other processes, such as workers, may be on the same cores
+        "PERF_COUNT": times is not None,
+    }
+
+
+def _streams() -> int:
+    return min(thread_count(), MOST_STREAMS)
 
 
 class _Request:

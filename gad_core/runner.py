@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from gad_core.cache import FeatureCache
 from gad_core.calibration import calibrate
-from gad_core.converted import kept_model
 from gad_core.decoding import decoded_batches
 from gad_core.extraction import StartFeatures
 from gad_core.feature_spec import FeatureSpec
@@ -127,18 +127,7 @@ class NetworkRunner:
         return torch.device("cpu"), start
 
     def compile(self, spec: FeatureSpec, cache: FeatureCache | None, *, with_maps: bool) -> CompiledNetwork:
-        """Compile the network for OpenVINO, from the converted one in the cache if it is there."""
-        from gad_core.openvino_graph import convert, quicker_in_blocks
-        from gad_core.openvino_runtime import CompiledNetwork
-
-        precision = "fp32" if with_maps else spec.execution.precision
-        in_blocks = spec.backbone.in_blocks and quicker_in_blocks(precision)
-        options = {"with_maps": with_maps, "in_blocks": in_blocks}
-
-        def converted() -> Any:
-            network = load_network(*spec.network(), spec.calibration, choose_device("cpu"))
-            return convert(network, spec.size, **options)
-
+        """Compile the network for OpenVINO, or take the one compiled before, here or in the cache."""
         recipe = spec.recipe()
         key = (recipe, thread_count())
         if self._compiled is None or self._compiled[0] != key:
@@ -147,7 +136,28 @@ class NetworkRunner:
             if cache is not None:
                 cache.require_writable()
             folder = None if cache is None else cache.folder / "networks"
-            graph = {k: v for k, v in recipe.items() if k not in ("runtime", "precision", "device")}
-            model = kept_model(folder, {**graph, **options}, converted)
-            self._compiled[1][with_maps] = CompiledNetwork(model, precision, self.times)
+            self._compiled[1][with_maps] = self._kept_or_compiled(spec, recipe, folder, with_maps)
         return self._compiled[1][with_maps]
+
+    def _kept_or_compiled(
+        self, spec: FeatureSpec, recipe: Mapping[str, object], folder: Path | None, with_maps: bool
+    ) -> CompiledNetwork:
+        from gad_core.converted import kept_network
+        from gad_core.openvino_graph import convert, quicker_in_blocks
+        from gad_core.openvino_runtime import CompiledNetwork
+
+        precision = "fp32" if with_maps else spec.execution.precision
+        in_blocks = spec.backbone.in_blocks and quicker_in_blocks(precision)
+        options = {"with_maps": with_maps, "in_blocks": in_blocks}
+
+        def compiled() -> CompiledNetwork:
+            network = load_network(*spec.network(), spec.calibration, choose_device("cpu"))
+            return CompiledNetwork.compile(convert(network, spec.size, **options), precision, self.times)
+
+        graph = {k: v for k, v in recipe.items() if k not in ("runtime", "device")}
+        return kept_network(
+            folder,
+            {**graph, **options, "precision": precision},
+            compiled,
+            lambda content: CompiledNetwork.imported(content, precision, self.times),
+        )

@@ -66,10 +66,10 @@ def test_features_and_maps_agree_with_torch(name, in_blocks, images):
     backbone = BACKBONES[name]
     network = random_network(name, len(backbone.widths))
     expected = torch_features(network, torch.device("cpu"))(images)()
-    (found,) = CompiledNetwork(convert(network, SIZE, in_blocks=in_blocks)).start(images)()
+    (found,) = CompiledNetwork.compile(convert(network, SIZE, in_blocks=in_blocks)).start(images)()
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
     model = convert(network, SIZE, with_maps=True, in_blocks=in_blocks)
-    maps = CompiledNetwork(model).start(images)()
+    maps = CompiledNetwork.compile(model).start(images)()
     assert [m.shape[1] for m in maps] == list(backbone.widths)
     averages = np.concatenate([m.mean(axis=(2, 3)) for m in maps], axis=1)
     assert np.abs(averages - found).max() <= 1e-5 * np.abs(expected).max()
@@ -80,7 +80,9 @@ def test_features_and_maps_agree_with_torch(name, in_blocks, images):
 def test_bfloat16_loses_digits_and_no_more(name, images):
     network = random_network(name, len(BACKBONES[name].widths))
     model = convert(network, SIZE)
-    exact, rounded = (CompiledNetwork(model, precision).start(images)()[0] for precision in ("fp32", "bf16"))
+    exact, rounded = (
+        CompiledNetwork.compile(model, precision).start(images)()[0] for precision in ("fp32", "bf16")
+    )
     error = np.abs(rounded - exact).max() / np.abs(exact).max()
     assert 1e-4 < error < 5e-2
 
@@ -91,28 +93,52 @@ def test_averages_of_large_maps_keep_their_digits(in_blocks):
     network, size = random_network("efficientnet_b4", 1), 380
     image = np.full((1, size, size, 3), 250, dtype=np.uint8)
     image[:, ::7] = 240
-    (found,) = CompiledNetwork(convert(network, size, in_blocks=in_blocks)).start(image)()
+    (found,) = CompiledNetwork.compile(convert(network, size, in_blocks=in_blocks)).start(image)()
     model = convert(network, size, with_maps=True, in_blocks=in_blocks)
-    (maps,) = CompiledNetwork(model).start(image)()
+    (maps,) = CompiledNetwork.compile(model).start(image)()
     expected = maps.mean(axis=(2, 3), dtype=float)
     assert np.abs(found - expected).max() <= 1e-6 * np.abs(expected).max()
+
+
+def layouts(network):
+    operations = network._compiled.get_runtime_model().get_ordered_ops()
+    return [
+        operation.get_rt_info()["outputLayouts"].value
+        for operation in operations
+        if operation.get_rt_info()["layerType"].value == "Convolution"
+    ]
 
 
 @needs_blocks
 def test_channels_are_in_blocks_where_asked_for():
     """OpenVINO may ignore the wish, and the network would only be slower."""
-    import openvino
-
     network = random_network("efficientnet_b0", 3)
     for in_blocks in (False, True):
-        compiled = openvino.Core().compile_model(convert(network, SIZE, in_blocks=in_blocks), "CPU")
-        operations = compiled.get_runtime_model().get_ordered_ops()
-        layouts = {
-            operation.get_rt_info()["outputLayouts"].value
-            for operation in operations
-            if operation.get_rt_info()["layerType"].value == "Convolution"
-        }
-        assert bool(layouts & {"aBcd8b", "aBcd16b"}) is in_blocks
+        compiled = CompiledNetwork.compile(convert(network, SIZE, in_blocks=in_blocks))
+        assert bool({"aBcd8b", "aBcd16b"} & set(layouts(compiled))) is in_blocks
+
+
+PRECISIONS = [
+    "fp32",
+    pytest.param(
+        "bf16", marks=pytest.mark.skipif(not supports_bf16(), reason="the processor lacks bfloat16")
+    ),
+]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("in_blocks", IN_BLOCKS)
+@pytest.mark.parametrize("name", ["efficientnet_b0", "convnext_tiny", "embedded"])
+def test_an_imported_network_is_the_one_that_was_exported(name, in_blocks, precision, images):
+    model = convert(random_network(name, 3), SIZE, in_blocks=in_blocks)
+    first = CompiledNetwork.compile(model, precision)
+    with limited_threads(1):  # the number of processors is not in what was exported
+        content = CompiledNetwork.compile(model, precision).exported()
+    second = CompiledNetwork.imported(content, precision)
+    del content
+    assert layouts(second) == layouts(first)
+    assert len(second._requests) == len(first._requests)
+    np.testing.assert_array_equal(second.start(images)()[0], first.start(images)()[0])
 
 
 @pytest.mark.parametrize(
@@ -277,6 +303,22 @@ def test_a_damaged_kept_network_is_converted_again(tmp_path, images):
     )
 
 
+def test_a_kept_network_that_openvino_refuses_is_made_again(tmp_path, images, monkeypatch):
+    options = {"runtime": "openvino", "levels": 1, "cache": tmp_path}
+    expected = embedded(**options).transform(images)
+    for entry in tmp_path.rglob("*.npz"):
+        entry.unlink()
+
+    def refuse(*_):
+        raise RuntimeError("made for another machine")
+
+    monkeypatch.setattr(CompiledNetwork, "imported", refuse)
+    with pytest.warns(RuntimeWarning, match="made for another machine"):
+        found = embedded(**options).transform(images)
+    np.testing.assert_array_equal(found, expected)
+    assert len(kept(tmp_path)) == 1
+
+
 def test_whatever_decides_the_network_decides_the_kept_one(tmp_path, images):
     cache = tmp_path / "cache"
     random = {"weights": "random", "runtime": "openvino", "cache": cache, "levels": 1}
@@ -295,7 +337,7 @@ def test_blocks_are_asked_for_in_the_precision_that_is_computed_in(monkeypatch, 
         "gad_core.openvino_graph.quicker_in_blocks", lambda precision: asked.append(precision)
     )
     monkeypatch.setattr("gad_core.execution._has_bf16", lambda: True)
-    monkeypatch.setattr("gad_core.openvino_runtime.CompiledNetwork", lambda *_: None)
+    monkeypatch.setattr(CompiledNetwork, "compile", lambda *_: None)
     options = {"runtime": "openvino", "precision": "bf16", "size": SIZE, "progress": False}
     mobile = FeatureExtractor("mobilenet_v3_large", "random", [1], **options).fit(images)
     for with_maps in (False, True):
