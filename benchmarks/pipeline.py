@@ -66,7 +66,7 @@ def _compared(precision: str, weights: Path | None, paths: list[Path], expected:
         return compare(
             f"{NAME} 1-{DEPTH}, {PIXELS} px PNG, {precision}",
             lambda: plain.extract(NAME, weights, SIZE, DEPTH, paths), ours,
-            target=TARGETS[precision], pairs=3,
+            target=TARGETS[precision], pairs=5,
         )  # fmt: skip
 
 

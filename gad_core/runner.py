@@ -142,7 +142,7 @@ class NetworkRunner:
     def _kept_or_compiled(
         self, spec: FeatureSpec, recipe: Mapping[str, object], folder: Path | None, with_maps: bool
     ) -> CompiledNetwork:
-        from gad_core.converted import kept_network
+        from gad_core.network_cache import kept_network
         from gad_core.openvino_graph import convert, quicker_in_blocks
         from gad_core.openvino_runtime import CompiledNetwork
 

@@ -1,4 +1,4 @@
-"""Networks as OpenVINO compiled them, kept on disk: the next run starts in half a second, without torch."""
+"""Networks as OpenVINO compiled them, kept on disk: the next run starts without torch."""
 
 from __future__ import annotations
 
