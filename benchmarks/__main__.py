@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import joblib
 
+from benchmarks.activations import activations
 from benchmarks.blocks import blocks
 from benchmarks.extraction import embedded, extraction
 from benchmarks.gaussian_stage import million, shares
@@ -89,6 +90,15 @@ def run_blocks() -> None:
         print(comparison) if isinstance(comparison, str) else print_table(HEADER, [comparison.row()])
 
 
+def run_activations() -> None:
+    """Print how much of the network's time its activation functions take."""
+    rows = [
+        (a["precision"], f"{a['swish_ms']:.1f}", f"{a['relu_ms']:.1f}", f"{a['share']:.0%}")
+        for a in activations()
+    ]
+    print_table(("network alone", "ms an image", "with ReLU", "less"), rows)
+
+
 def run_gaussian() -> None:
     """Print how near the Gaussian stage is to the matrix products that it consists of."""
     rows = [(s["what"], f"{s['gflops']:.3g}", f"{s['share']:.0%}") for s in shares()]
@@ -119,6 +129,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "pipeline": run_pipeline,
     "precision": run_precision,
     "blocks": run_blocks,
+    "activations": run_activations,
     "extraction": run_extraction,
     "embedded": run_embedded,
     "maps": run_maps,

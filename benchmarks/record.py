@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.activations import activations
 from benchmarks.blocks import blocks
 from benchmarks.gaussian_stage import million, shares
 from benchmarks.growth import growth
@@ -45,6 +46,7 @@ PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "precision": lambda: list(precisions()),
     "blocks": lambda: ratio_rows(list(blocks())),
     "floors": floors,
+    "activations": lambda: list(activations()),
     "stages": stages,
     "network_share": lambda: [network_share()],
     "gaussian_stage": shares,

@@ -50,7 +50,18 @@ def test_neither_bar_nor_mark_can_cover_a_number():
 
 
 @pytest.mark.parametrize(
-    "name", ["ratios", "precision", "blocks", "floors", "network_share", "gaussian_stage", "growth", "memory"]
+    "name",
+    [
+        "ratios",
+        "precision",
+        "blocks",
+        "floors",
+        "activations",
+        "network_share",
+        "gaussian_stage",
+        "growth",
+        "memory",
+    ],
 )
 def test_measurements_ship_with_their_machine(name):
     assert stored_rows(name, tier="speed")
