@@ -35,12 +35,12 @@ def activations() -> Iterator[dict[str, Any]]:
 def _with_relu(model: Any) -> None:
     from openvino import opset13 as operations
 
-    for operation in model.get_ordered_ops():
-        if operation.get_type_name() == "Swish":
-            relu = operations.relu(operation.input_value(0))
-            for user in operation.output(0).get_target_inputs():
-                user.replace_source_output(relu.output(0))
-    assert not any(each.get_type_name() == "Swish" for each in model.get_ordered_ops())
+    found = [operation for operation in model.get_ordered_ops() if operation.get_type_name() == "Swish"]
+    assert found, "OpenVINO calls the activation function by another name"
+    for operation in found:
+        relu = operations.relu(operation.input_value(0))
+        for user in operation.output(0).get_target_inputs():
+            user.replace_source_output(relu.output(0))
 
 
 def _run(network: CompiledNetwork, images: np.ndarray) -> Callable[[], Any]:

@@ -47,7 +47,7 @@ def memory() -> Iterator[tuple[str, str, str]]:
         b4 = peak_mebibytes("efficientnet_b4", given, 7, 0, 48, paths)
         yield "efficientnet_b4 levels 1-7, 380 px, 48 images", f"{b4:.0f} MiB", "below 1536 MiB"
         if given != "random" and openvino_installed():
-            for _ in range(2):  # the first run keeps the converted network, and other images are new
+            for _ in range(2):  # the first run keeps the compiled network, and other images are new
                 paths = write_images(Path(folder), 16, 380, seed=len(list(Path(folder).iterdir())))
                 b4 = peak_mebibytes("efficientnet_b4", given, 7, 0, 48, paths, f"{folder}/cache")
             yield "the same, second run, network kept", f"{b4:.0f} MiB", "below 1536 MiB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import sys
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ Runtime = Literal["auto", "torch", "openvino"]
 
 Precision = Literal["auto", "fp32", "tf32", "bf16"]
 """The numbers it computes with: float32, or on request TensorFloat-32 (CUDA) or bfloat16."""
+
+OLDEST_OPENVINO = (2025, 4)
+"""The first version of OpenVINO, as pyproject.toml asks for it, that works here."""
 
 _DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 """What the drivers of NVIDIA's cards, of cards under Windows' Linux, and of AMD's cards make on Linux."""
@@ -33,9 +37,9 @@ def choose_execution(
 ) -> Execution:
     """Decide what runs a network.
 
-    ``runtime="auto"`` is OpenVINO if it is installed and the device is the CPU, else torch. Networks with
-    random weights stay in torch, where they are drawn and calibrated. ``precision="auto"`` is float32
-    everywhere, because published numbers should not depend on the processor.
+    ``runtime="auto"`` is OpenVINO if it is installed (2025.4 or later) and the device is the CPU, else torch.
+    Networks with random weights stay in torch, where they are drawn and calibrated. ``precision="auto"`` is
+    float32 everywhere, because published numbers should not depend on the processor.
 
     Parameters
     ----------
@@ -56,8 +60,8 @@ def choose_execution(
     Raises
     ------
     InputError
-        If a name is unknown, OpenVINO is not installed or is to use a GPU, or the machine cannot compute with
-        that precision.
+        If a name is unknown, OpenVINO is not installed, is too old or is to use a GPU, or the machine cannot
+        compute with that precision.
     """
     _check_name("runtime", runtime, get_args(Runtime))
     _check_name("precision", precision, get_args(Precision))
@@ -75,8 +79,11 @@ def choose_execution(
 
 
 def openvino_installed() -> bool:
-    """Whether the package openvino is there."""
-    return importlib.util.find_spec("openvino") is not None
+    """Whether the package openvino is there, in a version that can import a compiled network from memory."""
+    if importlib.util.find_spec("openvino") is None:
+        return False
+    year, release = importlib.metadata.version("openvino").split(".")[:2]
+    return (int(year), int(release)) >= OLDEST_OPENVINO
 
 
 def is_cpu(device: str) -> bool:
@@ -107,8 +114,8 @@ def _require_cuda(device: str, runtime: str) -> None:
 def _require_openvino(device: str, precision: str) -> None:
     if not openvino_installed():
         raise InputError(
-            'runtime="openvino" needs the package openvino: pip install "gad-core[fast]", or use '
-            'runtime="torch"'
+            'runtime="openvino" needs the package openvino, {}.{} or later: '.format(*OLDEST_OPENVINO)
+            + 'pip install "gad-core[fast]", or use runtime="torch"'
         )
     if device != "auto" and not is_cpu(device):
         raise InputError(

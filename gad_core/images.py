@@ -280,7 +280,7 @@ def _too_large(name: str) -> str:
 
 
 def _to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
-    # Each copy of a large image costs as much as its resize, mostly for fresh memory.
+    # No copies: of a large image three cost about as much as its resize, mostly for fresh memory.
     if image.mode == "RGB":
         return np.asarray(image)
     if image.mode in _EIGHT_BIT:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from gad_core.errors import InputError
 from gad_core.files import replacing
 from gad_core.openvino_runtime import CompiledNetwork, processor
 
@@ -43,6 +44,11 @@ def kept_network(
     -------
     CompiledNetwork
         The network.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
     """
     if folder is None:
         return compiled()
@@ -67,31 +73,43 @@ def _read(
     except FileNotFoundError:
         return None
     except (SafetensorError, OSError) as error:
-        _warn_damaged(path, str(error))
+        _warn(path, f"is damaged ({error})")
         return None
     # Checked first: OpenVINO takes damaged weights without a word.
     if metadata != {"key": key, "sha256": _sha256(content)}:
-        _warn_damaged(path, "its checksum is another")
+        _warn(path, "is damaged (its checksum is another)")
         return None
     try:
         return imported(content)
     except RuntimeError as error:
-        _warn_damaged(path, str(error))
+        _warn(path, f"was made for another processor or by another OpenVINO ({_last_line(error)})")
         return None
 
 
 def _write(path: Path, key: str, content: NDArray[np.uint8]) -> None:
-    with replacing(path) as temporary:
-        save_file({"compiled": content}, temporary, {"key": key, "sha256": _sha256(content)})
+    metadata = {"key": key, "sha256": _sha256(content)}
+    try:
+        with replacing(path) as temporary:
+            save_file({"compiled": content}, temporary, metadata)
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"the compiled network cannot be kept in {path.parent} ({error}): make room there, name another "
+            "folder (cache=FOLDER, or the environment variable GAD_CACHE), or go without (cache=None)"
+        ) from error
 
 
 def _sha256(content: NDArray[np.uint8]) -> str:
     return hashlib.sha256(content.data).hexdigest()
 
 
-def _warn_damaged(path: Path, reason: str) -> None:
+def _last_line(error: RuntimeError) -> str:
+    """Take the reason out of OpenVINO's messages, which begin with the places in its source."""
+    return next(
+        (line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "no reason given"
+    )
+
+
+def _warn(path: Path, problem: str) -> None:
     warnings.warn(
-        f"the kept network {path} is damaged ({reason}); it is not used, but made again",
-        RuntimeWarning,
-        stacklevel=2,
+        f"the kept network {path} {problem}; it is not used, but made again", RuntimeWarning, stacklevel=4
     )

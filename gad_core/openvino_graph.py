@@ -70,20 +70,26 @@ def quicker_in_blocks(precision: str) -> bool:
     """Whether convolutions are quicker here with channels in blocks: in float32 on processors with AVX2.
 
     Left alone, OpenVINO takes kernels with the channels last. Networks of 1 x 1 and depthwise convolutions
-    take less time with the channels in blocks of one register, eight with AVX2 and sixteen with AVX-512;
-    others gain little or lose (see `gad_core.backbones.Backbone.in_blocks`). bfloat16 keeps the channels
-    last: EfficientNet-B4 gained nothing, and some processors have instructions that only those kernels use.
+    take as much time or less with the channels in blocks of one register, eight with AVX2 and sixteen with
+    AVX-512; others gain little or lose (see `gad_core.backbones.Backbone.in_blocks`). bfloat16 keeps the
+    channels last: EfficientNet-B4 gained nothing, and some processors have instructions that only those
+    kernels use.
     """
     return precision == "fp32" and "AVX2" in vector_extensions()
 
 
 def vector_extensions() -> list[str]:
     """Name the instructions on long vectors that the processor has: "AVX2", "AVX-512"."""
-    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
-    has = {*extensions.get("baseline", ()), *extensions.get("found", ())}
+    has = set(instruction_sets())
     # NumPy's names, old and new.
     names = {"AVX2": {"AVX2", "X86_V3"}, "AVX-512": {"AVX512F", "AVX512_SKX", "X86_V4"}}
     return [name for name, numpys in names.items() if has & numpys]
+
+
+def instruction_sets() -> list[str]:
+    """Name all instruction sets that NumPy knows and the processor has, in NumPy's words."""
+    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
+    return sorted({*extensions.get("baseline", ()), *extensions.get("found", ())})
 
 
 def as_bytes(model: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gad_core.openvino_graph import POOLING, vector_extensions
+from gad_core.openvino_graph import POOLING, instruction_sets
 from gad_core.stages import StageTimes
 from gad_core.threads import thread_count
 
@@ -32,14 +32,21 @@ def supports_bf16() -> bool:
 
 
 def processor() -> dict[str, Any]:
-    """Describe the processor as far as a compiled network depends on it."""
+    """Describe the processor as far as a compiled network may depend on it.
+
+    Returns
+    -------
+    dict
+        Its name, what OpenVINO can do on it, and its instruction sets, as JSON can write it. Virtual
+        machines with different processors can have the same name.
+    """
     import openvino
 
     core = openvino.Core()
     return {
         "name": core.get_property("CPU", "FULL_DEVICE_NAME"),
         "capabilities": sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
-        "extensions": vector_extensions(),
+        "instruction_sets": instruction_sets(),
     }
 
 
@@ -68,7 +75,22 @@ class CompiledNetwork:
 
     @classmethod
     def compile(cls, model: Any, precision: str = "fp32", times: StageTimes | None = None) -> CompiledNetwork:
-        """Compile a model from `gad_core.openvino_graph.convert`, to compute in "fp32" or "bf16"."""
+        """Compile a model.
+
+        Parameters
+        ----------
+        model : openvino.Model
+            From `gad_core.openvino_graph.convert`.
+        precision : {"fp32", "bf16"}
+            What it computes with.
+        times : StageTimes or None
+            Clocks.
+
+        Returns
+        -------
+        CompiledNetwork
+            The network.
+        """
         import openvino
 
         return cls(openvino.Core().compile_model(model, "CPU", _options(precision, times)), times)
@@ -77,7 +99,26 @@ class CompiledNetwork:
     def imported(
         cls, content: NDArray[np.uint8], precision: str = "fp32", times: StageTimes | None = None
     ) -> CompiledNetwork:
-        """Import what `exported` gave, with the same precision; RuntimeError if it is for another machine."""
+        """Import what `exported` gave.
+
+        Parameters
+        ----------
+        content : (n,) uint8 array
+            By the same version of OpenVINO on the same kind of processor: OpenVINO notices some differences
+            and some damages only, so the caller has to know.
+        precision, times
+            As in `compile`; the number of processors may be another.
+
+        Returns
+        -------
+        CompiledNetwork
+            The same network.
+
+        Raises
+        ------
+        RuntimeError
+            If OpenVINO refuses it.
+        """
         import openvino
 
         tensor = openvino.Tensor(content, shared_memory=True)
@@ -86,7 +127,13 @@ class CompiledNetwork:
         return network
 
     def exported(self) -> NDArray[np.uint8]:
-        """Write the network for this version of OpenVINO and this kind of processor."""
+        """Write the network down, for `imported`.
+
+        Returns
+        -------
+        (n,) uint8 array
+            For this version of OpenVINO and this kind of processor.
+        """
         stream = io.BytesIO()
         self._compiled.export_model(stream)
         return np.frombuffer(stream.getbuffer(), dtype=np.uint8)

@@ -95,7 +95,7 @@ class NetworkRunner:
             self.times = self._compiled = None
 
     def start_features(self, spec: FeatureSpec, cache: FeatureCache | None) -> StartFeatures:
-        """Give the function that starts to compute the features of a batch; converted networks are kept."""
+        """Give the function that starts to compute the features of a batch; compiled networks are kept."""
         if spec.execution.runtime == "torch":
             with staged(self.times, "loading"):
                 device, network = self.load(spec)
@@ -154,10 +154,10 @@ class NetworkRunner:
             network = load_network(*spec.network(), spec.calibration, choose_device("cpu"))
             return CompiledNetwork.compile(convert(network, spec.size, **options), precision, self.times)
 
-        graph = {k: v for k, v in recipe.items() if k not in ("runtime", "device")}
+        decides = {k: v for k, v in recipe.items() if k not in ("runtime", "device")}
         return kept_network(
             folder,
-            {**graph, **options, "precision": precision},
+            {**decides, **options, "precision": precision},
             compiled,
             lambda content: CompiledNetwork.imported(content, precision, self.times),
         )

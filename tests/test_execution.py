@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,6 +60,25 @@ def test_openvino_must_be_installed(monkeypatch):
     monkeypatch.setattr(execution, "openvino_installed", lambda: False)
     with pytest.raises(InputError, match=r'pip install "gad-core\[fast\]"'):
         choose_execution("cpu", "openvino")
+
+
+@pytest.mark.parametrize(
+    ("version", "works"), [("2024.6.0", False), ("2025.3.0", False), ("2025.4.0", True), ("2026.0.0", True)]
+)
+def test_an_old_openvino_counts_as_none(monkeypatch, version, works):
+    monkeypatch.setattr(execution.importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr(execution.importlib.metadata, "version", lambda _: version)
+    assert execution.openvino_installed() is works
+    if not works:
+        assert choose_execution("cpu") == FP32_TORCH
+        with pytest.raises(InputError, match=r"openvino, 2025\.4 or later"):
+            choose_execution("cpu", "openvino")
+
+
+def test_the_oldest_openvino_is_that_of_the_extra():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    (extra,) = project["optional-dependencies"]["fast"]
+    assert extra == "openvino>={}.{}".format(*execution.OLDEST_OPENVINO)
 
 
 def test_devices():

@@ -96,12 +96,33 @@ def test_cmyk_is_converted():
     assert not decode_image(encoded(black, "TIFF"), "CMYK").any()
 
 
-def test_exif_orientation_is_applied():
+@pytest.mark.parametrize(
+    ("file_format", "options"), [("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True})]
+)
+def test_exif_orientation_is_applied(file_format, options):
     pixels = noise(4, 6)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise by 90 degrees
-    got = decode_image(encoded(Image.fromarray(pixels), exif=exif), "turned")
+    got = decode_image(encoded(Image.fromarray(pixels), file_format, exif=exif, **options), "turned")
     np.testing.assert_array_equal(got, np.rot90(pixels, -1))
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "MPO"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_turned_jpeg_is_the_upright_one_turned(file_format, mode):
+    image = Image.fromarray(noise(16, 24)).convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright, turned = (decode_image(encoded(image, file_format, **o), "") for o in ({}, {"exif": exif}))
+    np.testing.assert_array_equal(turned, np.rot90(upright, -1))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L"])
+def test_what_was_read_can_be_drawn_on(tmp_path, mode):
+    Image.fromarray(noise(4, 6)).convert(mode).save(tmp_path / "image.png")
+    image = read_image(tmp_path / "image.png")
+    image[:] = 0
+    assert read_image(tmp_path / "image.png").any()
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF", "PPM"])

@@ -288,9 +288,16 @@ def test_a_damaged_kept_network_is_converted_again(tmp_path, images):
     expected = embedded(runtime="openvino", levels=1, cache=cache).transform(images[:2])
     (path,) = kept(cache)
     content = path.read_bytes()
-    for damaged in (content[:-100], content[:-9] + b"123456789", b"", b"nonsense" * 9):
+    flipped = bytearray(content)
+    flipped[len(content) // 3] ^= 0x40  # among the weights, where OpenVINO would take it without a word
+    for damaged, reason in (
+        (content[:-100], "is damaged"),
+        (bytes(flipped), "its checksum is another"),
+        (b"", "is damaged"),
+        (b"nonsense" * 9, "is damaged"),
+    ):
         path.write_bytes(damaged)
-        with pytest.warns(RuntimeWarning, match="is damaged"):
+        with pytest.warns(RuntimeWarning, match=reason):
             found = embedded(runtime="openvino", levels=1, cache=cache).transform(images[2:])
         assert path.read_bytes() != damaged
         for entry in cache.rglob("*.npz"):
@@ -310,10 +317,10 @@ def test_a_kept_network_that_openvino_refuses_is_made_again(tmp_path, images, mo
         entry.unlink()
 
     def refuse(*_):
-        raise RuntimeError("made for another machine")
+        raise RuntimeError("Exception from src/core.cpp:237:\nmissing instructions\n\n")
 
     monkeypatch.setattr(CompiledNetwork, "imported", refuse)
-    with pytest.warns(RuntimeWarning, match="made for another machine"):
+    with pytest.warns(RuntimeWarning, match=r"another processor .* \(missing instructions\); it is not used"):
         found = embedded(**options).transform(images)
     np.testing.assert_array_equal(found, expected)
     assert len(kept(tmp_path)) == 1
@@ -329,6 +336,42 @@ def test_whatever_decides_the_network_decides_the_kept_one(tmp_path, images):
     assert len(kept(cache)) == 5
     FeatureExtractor(**{**squeeze, **random}).transform(images)
     assert len(kept(cache)) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("openvino.__version__", "1.0"), ("gad_core.network_cache.processor", lambda: {"name": "another"})],
+)
+def test_a_kept_network_is_for_one_version_and_processor(tmp_path, images, monkeypatch, name, value):
+    embedded(runtime="openvino", levels=1, cache=tmp_path).transform(images[:1])
+    monkeypatch.setattr(name, value)
+    embedded(runtime="openvino", levels=1, cache=tmp_path).transform(images[1:2])
+    assert len(kept(tmp_path)) == 2
+
+
+@pytest.mark.skipif(not supports_bf16(), reason="the processor has no bfloat16 arithmetic")
+def test_a_kept_network_is_for_one_precision(tmp_path, images):
+    for precision in ("fp32", "bf16"):
+        embedded(runtime="openvino", levels=1, cache=tmp_path, precision=precision).transform(images[:1])
+    assert len(kept(tmp_path)) == 2
+
+
+def test_a_kept_network_is_timed_too(tmp_path, images):
+    for image in images[:2]:
+        extractor = embedded(runtime="openvino", levels=1, cache=tmp_path)
+        with extractor.profiled() as times:
+            extractor.transform([image])
+        assert 0 < times.work["pooling"] < times.work["network"]
+
+
+def test_a_network_that_cannot_be_kept_is_an_error_with_its_remedy(tmp_path, images, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gad_core.network_cache.save_file", full)
+    with pytest.raises(InputError, match=r"networks .*No space left.* make room there.*without \(cache=None"):
+        embedded(runtime="openvino", levels=1, cache=tmp_path).transform(images[:1])
+    assert kept(tmp_path) == []
 
 
 def test_blocks_are_asked_for_in_the_precision_that_is_computed_in(monkeypatch, images):
