@@ -19,6 +19,7 @@ from gad_core.backbones import build, get_backbone
 from gad_core.decoding import decoded_batches
 from gad_core.errors import InputError
 from gad_core.execution import choose_execution
+from gad_core.stages import STAGES
 
 NAME, DEPTH, SIZE, PIXELS = "efficientnet_b4", 7, 380, 900
 IMAGES = 96
@@ -102,8 +103,9 @@ def _stages(paths: list[Path]) -> Iterator[dict[str, Any]]:
     extractor.transform(paths[:8])
     with extractor.profiled() as times:
         extractor.transform(paths)
-    for name, busy in times.busy.items():
-        if name != "loading":
+    for name in STAGES:
+        if name != "loading" and name in times.busy:
+            busy = times.busy[name]
             work = 1e3 * times.work[name] / len(paths) if name in times.work else None
             yield {"stage": name, "busy_ms": 1e3 * busy / len(paths), "processor_ms": work}
 
