@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +79,10 @@ def choose_execution(
 
 def openvino_installed() -> bool:
     """Whether the package openvino is there, in a version that can import a compiled network from memory."""
-    if importlib.util.find_spec("openvino") is None:
+    try:
+        year, release = importlib.metadata.version("openvino").split(".")[:2]
+    except importlib.metadata.PackageNotFoundError:
         return False
-    year, release = importlib.metadata.version("openvino").split(".")[:2]
     return (int(year), int(release)) >= OLDEST_OPENVINO
 
 

@@ -66,13 +66,20 @@ def test_openvino_must_be_installed(monkeypatch):
     ("version", "works"), [("2024.6.0", False), ("2025.3.0", False), ("2025.4.0", True), ("2026.0.0", True)]
 )
 def test_an_old_openvino_counts_as_none(monkeypatch, version, works):
-    monkeypatch.setattr(execution.importlib.util, "find_spec", lambda _: object())
     monkeypatch.setattr(execution.importlib.metadata, "version", lambda _: version)
     assert execution.openvino_installed() is works
     if not works:
         assert choose_execution("cpu") == FP32_TORCH
         with pytest.raises(InputError, match=r"openvino, 2025\.4 or later"):
             choose_execution("cpu", "openvino")
+
+
+def test_without_the_package_openvino_is_not_installed(monkeypatch):
+    def absent(name):
+        raise execution.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(execution.importlib.metadata, "version", absent)
+    assert not execution.openvino_installed()
 
 
 def test_the_oldest_openvino_is_that_of_the_extra():
