@@ -12,8 +12,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gad_core.cache import FeatureCache, entry_key
-from gad_core.decoding import cached_rows, decoded_batches, source_name
+from gad_core.cache import FeatureCache
+from gad_core.decoding import Batch, LookedUp, LookUp, decoded_batches, found_rows, source_name
 from gad_core.errors import InputError
 from gad_core.images import Source
 from gad_core.stages import StageTimes
@@ -25,7 +25,7 @@ StartFeatures = Callable[[NDArray[np.uint8]], Callable[[], NDArray[np.float32]]]
 """Starts to compute the features of (b, s, s, 3) images; what it returns waits for them."""
 
 Row = tuple[int, NDArray[np.float32], str]
-"""Position of an image among the sources, its features, and the digest of its content."""
+"""Position of an image among the sources, its features, and the name to keep them under if they are not."""
 
 
 def computed_rows(
@@ -34,25 +34,26 @@ def computed_rows(
     size: int,
     load: Callable[[], StartFeatures],
     *,
-    with_digests: bool,
+    look_up: LookUp | None = None,
     times: StageTimes | None = None,
 ) -> Iterator[Row]:
-    """Decode images and compute their features.
+    """Decode images and compute their features, but for those that are kept.
 
     While the network is loaded, the first batches are decoded; while it computes on one batch, the next is
     decoded and started, and the one before it is handed over: neither waits for the other.
 
     Parameters
     ----------
-    sources, batches, size, with_digests, times
+    sources, batches, size, look_up, times
         As in `gad_core.decoding.decoded_batches`.
     load : callable
-        Loads the network, and gives what starts it on a batch.
+        Loads the network, and gives what starts it on a batch. It is called at once if the first image needs
+        it, else when one does; so without need torch is not even imported.
 
     Yields
     ------
     (int, (p,) float32 array, str)
-        Position, features and digest of each image; digests are empty text if they were not asked for.
+        Position and features of each image, and the name that `look_up` gave, empty if they were found.
 
     Raises
     ------
@@ -60,29 +61,46 @@ def computed_rows(
         For the first image that cannot be read, or whose features are not finite; it names the image. The
         images of the batches before it are handed over first.
     """
-    decoded = decoded_batches(sources, batches, size, with_digests=with_digests, times=times)
-    start, ready = meanwhile(load, decoded)
-    started = (partial(_finished, sources, where, digests, start(images)) for where, images, digests in ready)
-    for rows in waited(started):
+    decoded = decoded_batches(sources, batches, size, look_up=look_up, times=times)
+    at_once = look_up is None or next(found_rows(sources[:1], look_up)) is None
+    for rows in waited(_started(sources, decoded, load, at_once=at_once)):
         yield from rows
 
 
-def cached_or_computed_rows(
-    cache: FeatureCache,
+def _started(
     sources: Sequence[Source],
-    recipe: Mapping[str, object],
-    width: int,
-    computed: Callable[[Sequence[int]], Iterable[Row]],
+    decoded: Generator[Batch],
+    load: Callable[[], StartFeatures],
+    *,
+    at_once: bool,
+) -> Iterator[Callable[[], Iterator[Row]]]:
+    """Start the network on those of each batch that need it; load it at once, or when the first one does."""
+    start: StartFeatures | None = None
+    rest: Iterator[Batch] = decoded
+    if at_once:
+        start, rest = meanwhile(load, decoded)
+    while (batch := next(rest, None)) is not None:
+        where, images, looked_up = batch
+        missing = [i for i, (_, features) in enumerate(looked_up) if features is None]
+        if missing and start is None:
+            start, rest = meanwhile(load, decoded)
+        wait = start(images if len(missing) == len(where) else images[missing]) if missing and start else None
+        yield partial(_finished, sources, where, looked_up, wait)
+
+
+def kept_rows(
+    cache: FeatureCache, recipe: Mapping[str, object], width: int, computed: Callable[[LookUp], Iterable[Row]]
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Give the features of images: first those in the cache, then the others, which are put there.
+    """Give the features of images from a cache where they are, and put the others there.
 
     Parameters
     ----------
-    cache, sources, recipe, width
-        As in `gad_core.decoding.cached_rows`.
+    cache : FeatureCache
+        Where they are kept.
+    recipe, width
+        As in `gad_core.cache.FeatureCache.look_up`.
     computed : callable
-        Computes the images at the given positions. It is not called if there are none; so without need torch
-        is not even imported.
+        Given the function that looks an image up, computes what it does not find, as `computed_rows`.
 
     Yields
     ------
@@ -92,19 +110,12 @@ def cached_or_computed_rows(
     Raises
     ------
     InputError
-        If the cache is needed and cannot be written, before anything is computed; and as `computed` does.
+        If the cache cannot be written, and as `computed` does.
     """
-    missing = []
-    for i, cached in enumerate(cached_rows(cache, sources, recipe, width)):
-        if cached is None:
-            missing.append(i)
-        else:
-            yield i, cached
-    if missing:
-        cache.require_writable()
-        for i, features, digest in computed(missing):
-            cache.put(entry_key(digest, recipe), features)
-            yield i, features
+    for i, features, name in computed(lambda image: cache.look_up(image, recipe, width)):
+        if name:
+            cache.put(name, features)
+        yield i, features
 
 
 def meanwhile(work: Callable[[], T], items: Generator[U]) -> tuple[T, Iterator[U]]:
@@ -179,11 +190,17 @@ def waited(started: Iterable[Callable[[], T]]) -> Iterator[T]:
 def _finished(
     sources: Sequence[Source],
     where: Sequence[int],
-    digests: Sequence[str],
-    wait: Callable[[], NDArray[np.float32]],
+    looked_up: Sequence[LookedUp],
+    wait: Callable[[], NDArray[np.float32]] | None,
 ) -> Iterator[Row]:
-    for i, row, digest in zip(where, wait(), digests, strict=True):
+    computed = iter(() if wait is None else wait())
+    for i, (name, found) in zip(where, looked_up, strict=True):
+        if found is not None:
+            yield i, found, ""
+            continue
+        row = next(computed)
         if not np.isfinite(row).all():
-            name = source_name(sources[i], i)
-            raise InputError(f"{name} gives features that are not finite; check the weights")
-        yield i, row, digest
+            raise InputError(
+                f"{source_name(sources[i], i)} gives features that are not finite; check the weights"
+            )
+        yield i, row, name

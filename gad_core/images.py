@@ -168,7 +168,7 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _check(image, name)
             image.load()
-            if image.format == "PNG" and _PNG_END not in data:
+            if image.format == "PNG" and data.rfind(_PNG_END) < 0:  # from the end, where it is
                 raise InputError(f"{name} is truncated: its end is missing; copy or export the file again")
             ImageOps.exif_transpose(image, in_place=True)
             return _to_rgb(image, name)
