@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import platform
-import sys
 from collections.abc import Callable, Iterator
 
 import joblib
@@ -145,9 +145,14 @@ def main(names: list[str]) -> None:
     )
     print("medians, ratios are plain over ours, pair by pair in one run: above 1 ours is faster")
     for name in names or PARTS:
-        print(f"\n{name}")
+        print(f"\n{name}", flush=True)
         PARTS[name]()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser("python -m benchmarks", description="Measure speed and memory.")
+    parser.add_argument("part", nargs="*", help=f"all, or some of: {', '.join(PARTS)}")
+    chosen = parser.parse_args().part
+    if unknown := set(chosen) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")
+    main(chosen)

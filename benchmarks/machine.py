@@ -21,6 +21,7 @@ def describe() -> dict[str, Any]:
 
     return {
         "processor": processor(),
+        "model": processor_model(),
         "cores": joblib.cpu_count(),
         "extensions": extensions(),
         "memory_gb": round(_memory_bytes() / 1e9, 1),
@@ -34,12 +35,19 @@ def describe() -> dict[str, Any]:
 
 def processor() -> str:
     """Name the processor as the system does."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        if names:
-            return names[0].partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
+
+
+def processor_model() -> str:
+    """Tell the processor's family and model, which rented machines leave out of its name; else empty text."""
+    found = _cpuinfo()
+    return ", ".join(f"{key.split()[-1]} {found[key]}" for key in ("cpu family", "model") if key in found)
+
+
+def _cpuinfo() -> dict[str, str]:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
 def extensions() -> list[str]:

@@ -6,7 +6,7 @@ run, because only then may its numbers be divided by each other.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,4 +67,10 @@ def main(folder: Path, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    parser = argparse.ArgumentParser("python -m benchmarks.record", description="Measure, and write tables.")
+    parser.add_argument("folder", type=Path, help="where the tables are written")
+    parser.add_argument("table", nargs="*", help=f"all, or some of: {', '.join(PARTS)}")
+    given = parser.parse_args()
+    if unknown := set(given.table) - set(PARTS):
+        parser.error(f"there is no table {', '.join(sorted(unknown))}; the tables are {', '.join(PARTS)}")
+    main(given.folder, given.table)

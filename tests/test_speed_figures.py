@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from benchmarks.machines import RATES, RATIOS, machine_row
 from gad_core.experiments.results import stored_provenance, stored_rows
 from gad_core.figures.speed import growth, ratios
+from gad_core.outputs import write_csv, write_json
 
 GROWTH = [
     {"grows": "samples", "what": what, "size": size, "seconds": factor * size, "exponent": 1.0}
@@ -57,6 +59,7 @@ def test_neither_bar_nor_mark_can_cover_a_number():
         "blocks",
         "floors",
         "activations",
+        "machines",
         "network_share",
         "gaussian_stage",
         "growth",
@@ -66,6 +69,25 @@ def test_neither_bar_nor_mark_can_cover_a_number():
 def test_measurements_ship_with_their_machine(name):
     assert stored_rows(name, tier="speed")
     assert stored_provenance("machine", tier="speed")["cores"] >= 1
+
+
+def test_the_first_machine_is_the_one_of_the_other_tables():
+    first, *others = stored_rows("machines", tier="speed")
+    ratios = {row["what"]: row["ratio"] for row in stored_rows("ratios", tier="speed")}
+    assert [first[name] for name in RATIOS] == [ratios[what] for what in RATIOS.values()]
+    assert first["model"] == stored_provenance("machine", tier="speed")["model"]
+    assert others
+
+
+def test_a_recorded_folder_becomes_a_row_even_if_it_has_no_bfloat16(tmp_path):
+    write_json(tmp_path / "machine.json", {"processor": "P", "cores": 4})
+    write_csv(tmp_path / "floors.csv", [{"what": what, "amount": 2.5} for what in RATES.values()])
+    ratios = [{"what": what, "ratio": None if name == "bf16" else 3.5} for name, what in RATIOS.items()]
+    write_csv(tmp_path / "ratios.csv", ratios)
+    assert machine_row(tmp_path) == {
+        "processor": "P", "model": "", "cores": 4, "product_rate": 2.5, "memory_rate": 2.5,
+        "fp32": 3.5, "bf16": None, "gaussian": 3.5,
+    }  # fmt: skip
 
 
 def test_what_was_asked_for_and_measured_is_said():
