@@ -12,7 +12,9 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
-from gad_core.datasets import drawing, synthetic
+from gad_core.datasets import drawing, record, synthetic
+from gad_core.datasets.layout import MVTecDataset, list_categories
+from gad_core.datasets.record import RECORD
 from gad_core.datasets.synthetic import CATEGORIES, render, synthesize
 from gad_core.errors import InputError
 
@@ -21,10 +23,11 @@ SMALL = {"n_train": 2, "n_test_good": 1, "n_test_defect": 1, "size": 64}
 
 
 def digests(folder: Path) -> dict[str, str]:
+    """Checksums of all pictures and other files, but the records of what was written."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != RECORD
     }
 
 
@@ -166,18 +169,136 @@ def test_another_seed_gives_other_pictures(tmp_path):
     assert all(first[name] != second[name] for name in first)
 
 
-def test_a_folder_with_content_is_refused_unless_overwritten(tmp_path):
-    own = tmp_path / "nut" / "own.txt"
-    own.parent.mkdir()
-    synthesize(tmp_path, categories=["nut"], **SMALL)  # an empty folder is no obstacle
-    own.write_text("mine")
+def no_picture_is_drawn(monkeypatch):
+    monkeypatch.setattr(synthetic, "render", lambda *_: pytest.fail("a picture is drawn"))
+
+
+def test_what_was_written_is_replaced_only_when_asked(tmp_path, monkeypatch):
+    (tmp_path / "nut").mkdir()  # an empty folder is no obstacle
+    synthesize(tmp_path, categories=["nut"], **SMALL)
     before = digests(tmp_path)
-    with pytest.raises(InputError, match=r"nut is not empty.*another folder.*overwrite=True"):
-        synthesize(tmp_path, categories=["wood", "nut"], **SMALL)
+    with monkeypatch.context() as patch:
+        no_picture_is_drawn(patch)
+        with pytest.raises(InputError, match=r"nut is there already.*another folder.*overwrite=True"):
+            synthesize(tmp_path, categories=["wood", "nut"], seed=1, **SMALL)
     assert digests(tmp_path) == before
-    synthesize(tmp_path, categories=["nut"], overwrite=True, **SMALL)
-    assert digests(tmp_path) == {name: digest for name, digest in before.items() if name != "nut/own.txt"}
+    synthesize(tmp_path, categories=["nut"], seed=1, overwrite=True, **SMALL)
+    synthesize(tmp_path / "new", categories=["nut"], seed=1, **SMALL)
+    assert digests(tmp_path / "nut") == digests(tmp_path / "new" / "nut") != before
+    assert {path.name for path in tmp_path.iterdir()} == {"nut", "new"}
+
+
+def changed(folder):
+    (folder / "train/good/000.png").write_bytes(b"mine")
+
+
+def linked(folder):
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to("elsewhere")
+
+
+OTHERS = {
+    "a picture more": (lambda folder: (folder / "train/good/900.png").write_bytes(b"mine"), "900.png"),
+    "a hidden file": (lambda folder: (folder / ".notes").write_text("mine"), ".notes"),
+    "an empty folder": (lambda folder: (folder / "mine").mkdir(), "nut/mine"),
+    "a link": (lambda folder: (folder / "test/mine").symlink_to("/nowhere"), "test/mine"),
+    "a changed picture": (changed, "000.png, or not as it is"),
+    "no record": (lambda folder: (folder / RECORD).unlink(), "did not write .*nut$"),
+    "a damaged record": (lambda folder: (folder / RECORD).write_text("{"), "did not write .*nut$"),
+    "another's record": (
+        lambda folder: (folder / RECORD).write_text('{"format": 1}'),
+        "did not write .*nut$",
+    ),
+    "a linked folder": (linked, "did not write .*nut$"),
+}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("what", OTHERS)
+def test_nothing_is_replaced_that_was_not_written_here(tmp_path, monkeypatch, what, overwrite):
+    put, named = OTHERS[what]
+    synthesize(tmp_path, categories=["nut"], **SMALL)
+    put(tmp_path / "nut")
+    before = digests(tmp_path), set(tmp_path.rglob("*"))
+    no_picture_is_drawn(monkeypatch)
+    for seed in (0, 1):
+        with pytest.raises(InputError, match=f"nut is there already: .*move it away.*{named}"):
+            synthesize(tmp_path, categories=["wood", "nut"], seed=seed, overwrite=overwrite, **SMALL)
+    assert (digests(tmp_path), set(tmp_path.rglob("*"))) == before
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_the_categories_of_another_data_set_stay(tmp_path, kind):
+    own = tmp_path / "capsule" / "train" / "good" / "000.png" if kind == "folder" else tmp_path / "capsule"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"gad synthesize did not write .*capsule$"):
+        synthesize(tmp_path, categories=["capsule"], overwrite=True, **SMALL)
+    assert own.read_bytes() == b"mine"
+
+
+def test_what_is_put_there_while_pictures_are_drawn_stays(tmp_path, monkeypatch):
+    synthesize(tmp_path, categories=["nut"], **SMALL)
+    before, write = digests(tmp_path), synthetic.write_record
+
+    def slow(*arguments):
+        write(*arguments)
+        (tmp_path / "nut/test/mine.png").write_bytes(b"mine")
+
+    monkeypatch.setattr(synthetic, "write_record", slow)
+    with pytest.raises(InputError, match=r"did not write .*mine\.png"):
+        synthesize(tmp_path, categories=["nut"], seed=1, overwrite=True, **SMALL)
+    assert digests(tmp_path).items() > before.items()
     assert [path.name for path in tmp_path.iterdir()] == ["nut"]
+
+
+def test_a_file_that_is_missing_is_written_anew_when_asked(tmp_path):
+    synthesize(tmp_path, categories=["nut"], **SMALL)
+    before = digests(tmp_path)
+    (tmp_path / "nut/train/good/001.png").unlink()
+    with pytest.raises(InputError, match="replace it"):
+        synthesize(tmp_path, categories=["nut"], **SMALL)
+    synthesize(tmp_path, categories=["nut"], overwrite=True, **SMALL)
+    assert digests(tmp_path) == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_whole_is_not_drawn_again(tmp_path, monkeypatch, overwrite):
+    synthesize(tmp_path, categories=["nut", "wood"], **SMALL)
+    before = digests(tmp_path)
+    with monkeypatch.context() as patch:
+        no_picture_is_drawn(patch)
+        synthesize(tmp_path, categories=["wood", "nut"], overwrite=overwrite, **SMALL)
+    synthesize(tmp_path, overwrite=overwrite, **SMALL)
+    assert before.items() < digests(tmp_path).items()
+    assert list_categories(tmp_path) == sorted(CATEGORIES)
+
+
+def test_pictures_of_other_versions_or_another_category_are_not_whole(tmp_path, monkeypatch):
+    synthesize(tmp_path, categories=["nut"], **SMALL)
+    (tmp_path / "wood").mkdir()
+    (tmp_path / "nut").rename(tmp_path / "wood")
+    with pytest.raises(InputError, match=r"wood is there already.*replace it"):
+        synthesize(tmp_path, categories=["wood"], **SMALL)
+    synthesize(tmp_path, categories=["nut"], **SMALL)
+    monkeypatch.setattr(record.importlib.metadata, "version", lambda _: "0")
+    with pytest.raises(InputError, match=r"nut is there already.*replace it"):
+        synthesize(tmp_path, categories=["nut"], **SMALL)
+
+
+def test_a_single_category_may_be_a_name(tmp_path):
+    synthesize(tmp_path, categories="nut", **SMALL)
+    assert list_categories(tmp_path) == ["nut"]
+    with pytest.raises(InputError, match="no synthetic category 'teapot'"):
+        synthesize(tmp_path, categories="teapot")
+
+
+def test_the_record_is_no_part_of_the_data_set(tmp_path):
+    synthesize(tmp_path, categories=["nut"], **SMALL)
+    data = MVTecDataset(tmp_path, "nut")
+    masks = [mask for mask in data.test.masks if mask is not None]
+    found = {path.relative_to(tmp_path).as_posix() for path in (*data.train.paths, *data.test.paths, *masks)}
+    assert found == set(digests(tmp_path))
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -200,6 +321,11 @@ def test_an_interrupted_run_leaves_whole_categories_only(tmp_path, monkeypatch, 
     assert digests(tmp_path / "wood") == digests(tmp_path / "whole" / "wood")
     names = {path.name for path in tmp_path.iterdir()}
     assert names == ({"wood", "nut", "whole"} if overwrite else {"wood", "whole"})
+    if not overwrite:
+        shots = []
+        monkeypatch.setattr(synthetic, "_write_shot", lambda *each: shots.append(each[1]) or write(*each))
+        synthesize(tmp_path, categories=["wood", "nut"], **SMALL)  # goes on
+        assert shots == synthetic._plan("nut", 2, 1, 1)
     after = digests(tmp_path)
     assert all(after[name] == digest for name, digest in before.items() if name.startswith("nut/"))
 
