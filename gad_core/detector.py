@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from copy import copy
+from numbers import Integral
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.base import OutlierMixin
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gad_core.components import components_from_moments, require_two_samples
+from gad_core.components import require_two_samples
 from gad_core.covariance import Covariance, checked_covariance
 from gad_core.errors import InputError
-from gad_core.gaussian import Gaussian, fit_gaussian, gaussian_from_components
+from gad_core.gaussian import Gaussian, fit_gaussian
 from gad_core.held_out import (
     Split,
     checked_share,
@@ -26,7 +28,8 @@ from gad_core.held_out import (
     share_split,
 )
 from gad_core.levels import Combine, checked_combine, gaussian_columns
-from gad_core.moments import Moments, column_means
+from gad_core.moments import column_means
+from gad_core.streamed_fit import StreamedFit
 from gad_core.subspaces import Reduce, checked_reduce
 from gad_core.thresholds import (
     checked_fpr,
@@ -42,7 +45,11 @@ from gad_core.validation import require_finite
 Threshold = Literal["cross_validated", "conformal", "chi2"]
 
 
-class GaussianDetector(OutlierMixin, BaseEstimator):
+DECISIVE = ("levels", "combine", "reduce", "covariance", "threshold")
+"""Parameters that must be those of the fit when a detector is saved or fitted further."""
+
+
+class GaussianDetector(OutlierMixin, StreamedFit):
     """Score samples by their Mahalanobis distance to Gaussians fitted on normal samples.
 
     Parameters
@@ -80,8 +87,15 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         ``-threshold_``: ``decision_function = score_samples - offset_``.
     calibration_distances_ : (n,) array
         Held-out distances of normal samples; absent for the chi-square threshold.
+    columns_ : dict of level to slice
+        Columns of each Gaussian.
     n_features_in_ : int
         Number of columns.
+
+    Notes
+    -----
+    ``fit_predict`` judges the training samples by Gaussians that saw them, and so calls hardly any anomalous:
+    to find anomalies among them, use scikit-learn's ``cross_val_predict``.
 
     Examples
     --------
@@ -139,6 +153,7 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         columns = self._columns()
         splits = self._splits(len(X)) if self.threshold == "cross_validated" else []
         self._forget()
+        self._start_fit(X.shape[1])
         if self.threshold == "conformal":
             proper, held_out = self._split(len(X))
             self.gaussians_ = self._fitted(X[proper], columns)
@@ -160,81 +175,6 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         self.calibration_distances_ = np.sort(held_out)
         self._set_threshold(threshold)
 
-    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
-        """Add normal samples to those seen by earlier calls, without keeping them.
-
-        The Gaussians are those of `fit` on all samples together; they are found when they are first needed.
-        The chi-square threshold follows; the others need held-out samples, so call `calibrate` with some when
-        all is fitted. Each level needs a p x p matrix of sums, and a subspace cannot be fitted this way.
-        After `fit`, the array that was given to it is read again.
-
-        Parameters
-        ----------
-        X : (n, p) array
-            Features of normal samples; one is enough, but a Gaussian needs at least three in all.
-        y : ignored
-            Here for scikit-learn's pipelines.
-
-        Returns
-        -------
-        GaussianDetector
-            Itself.
-
-        Raises
-        ------
-        InputError
-            As in `fit`; what was seen before stays as it was.
-        """
-        seen = {"_rows", "moments_", "gaussians_"} & self.__dict__.keys()
-        self._check_streaming()
-        X = self._validated(X, reset=not seen)
-        parts = {level: Moments.from_data(X[:, where]) for level, where in self._columns().items()}
-        if seen:
-            before = self._seen_moments()
-            parts = {level: before[level] + part for level, part in parts.items()}
-        return self.fit_moments(parts)
-
-    def fit_moments(self, moments: Mapping[int | str, Moments]) -> Self:
-        """Fit the Gaussians from the moments of each level, such as merged ones of many machines.
-
-        Parameters
-        ----------
-        moments : mapping of level to Moments
-            One entry for each level that the predictor uses, or one under the key "joint".
-
-        Returns
-        -------
-        GaussianDetector
-            Itself; see `partial_fit` for the threshold.
-        """
-        self._check_streaming()
-        n_features = self._width() or next(iter(moments.values())).n_features
-        expected = gaussian_columns(self.levels, self.combine, n_features)
-        if set(moments) != set(expected):
-            raise InputError(f"moments are there for levels {list(moments)}, needed are {list(expected)}")
-        self._forget()
-        self.n_features_in_ = n_features
-        self.moments_ = dict(moments)
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        # What follows from streamed moments is found when it is first asked for, not after every batch.
-        if name in ("gaussians_", "threshold_", "offset_") and "moments_" in self.__dict__:
-            self._fit_streamed()
-            if name in self.__dict__:
-                return self.__dict__[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
-    def _fit_streamed(self) -> None:
-        if "gaussians_" in self.__dict__:
-            return
-        self.gaussians_ = {
-            level: gaussian_from_components(components_from_moments(m), self.covariance)
-            for level, m in self.moments_.items()
-        }
-        if self.threshold == "chi2":
-            self._find_threshold(np.empty(0))
-
     def calibrate(self, X: ArrayLike, fpr: float | None = None) -> Self:
         """Set the threshold from normal samples that the Gaussians were not fitted on (split-conformal).
 
@@ -249,7 +189,13 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         -------
         GaussianDetector
             Itself, with a threshold whose false-positive rate is at most `fpr` for exchangeable samples.
+
+        Raises
+        ------
+        InputError
+            If there are too few samples for the rate, or `fit` saw all of them.
         """
+        self._require_unseen(X)
         distances = self.mahalanobis(X)
         threshold = conformal_threshold(distances, checked_fpr(self.fpr if fpr is None else fpr))
         self.calibration_distances_ = np.sort(distances)
@@ -271,7 +217,7 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self, "gaussians_")
         X = self._validated(X, reset=False)
-        columns = self._columns()
+        columns = self.columns_
         return np.stack([g.mahalanobis(X[:, columns[level]]) for level, g in self.gaussians_.items()], axis=1)
 
     def mahalanobis(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -334,7 +280,7 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
                 f"threshold must be one of {', '.join(get_args(Threshold))}, not {self.threshold!r}"
             )
         checked_combine(self.levels, self.combine)
-        if not (isinstance(self.folds, int) and self.folds >= 2):
+        if not (isinstance(self.folds, Integral) and self.folds >= 2):
             raise InputError(f"folds must be a whole number of at least 2, not {self.folds!r}")
 
     def __getstate__(self) -> dict[str, Any]:
@@ -342,21 +288,6 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         for name in ("_rows", "_rows_mean"):
             state.pop(name, None)  # a stored detector does not carry its training samples
         return state
-
-    def _seen_moments(self) -> dict[int | str, Moments]:
-        if hasattr(self, "moments_"):
-            return self.moments_
-        if not hasattr(self, "_rows"):
-            raise InputError(
-                "a detector that was stored, or fitted on several workers, does not carry its training "
-                "samples, so partial_fit cannot add to them: fit again on all samples together"
-            )
-        if not np.array_equal(column_means(self._rows), self._rows_mean):
-            raise InputError(
-                "the array that was given to fit has been changed since, so partial_fit cannot add to it: "
-                "give fit a copy, or use partial_fit from the start"
-            )
-        return {level: Moments.from_data(self._rows[:, where]) for level, where in self._columns().items()}
 
     def _width(self) -> int:
         return sum(self.levels.values()) if self.levels else 0
@@ -410,12 +341,35 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         self.threshold_ = threshold
         self.offset_ = -threshold
 
+    def _require_unseen(self, X: ArrayLike) -> None:
+        rows = self.__dict__.get("_rows")
+        matrix = np.asarray(X)
+        if rows is None or matrix.ndim != 2 or matrix.shape[1] != rows.shape[1]:
+            return
+        seen = {row.tobytes() for row in rows}
+        if all(row.tobytes() in seen for row in matrix.astype(rows.dtype)):
+            raise InputError(
+                "these are samples that the Gaussians were fitted on, so their distances are too small for a "
+                "threshold: calibrate with others, or fit with threshold='conformal'"
+            )
+
+    def _start_fit(self, n_features: int) -> None:
+        self.n_features_in_ = n_features
+        self.columns_ = gaussian_columns(self.levels, self.combine, n_features)
+        self._fitted_as = {name: copy(getattr(self, name)) for name in DECISIVE}
+
+    def _require_as_fitted(self) -> None:
+        """Raise InputError if a parameter that decides the Gaussians or the threshold is another by now."""
+        changed = [name for name in DECISIVE if getattr(self, name) != self._fitted_as[name]]
+        if changed:
+            raise InputError(f"{' and '.join(changed)} changed since the detector was fitted: fit it again")
+
     def _set_fitted(
         self, gaussians: Mapping[int | str, Gaussian], n_features: int, held_out: NDArray[np.float64]
     ) -> None:
         """Take over Gaussians, and distances of held-out samples, that were found elsewhere."""
         self._forget()
-        self.n_features_in_ = n_features
+        self._start_fit(n_features)
         self.gaussians_ = dict(gaussians)
         self._find_threshold(held_out)
 
@@ -431,8 +385,3 @@ class GaussianDetector(OutlierMixin, BaseEstimator):
         )
         for name in found:
             self.__dict__.pop(name, None)
-
-    def _check_streaming(self) -> None:
-        self._check_options()
-        if self.reduce is not None:
-            raise InputError("a PCA or NPCA subspace cannot be fitted from moments: use fit, or reduce=None")

@@ -14,6 +14,10 @@ Combine = str | int
 
 def checked_combine(levels: Mapping[int, int] | None, combine: object) -> Combine:
     """Return `combine`, or raise InputError that lists what these levels allow."""
+    if not isinstance(levels, Mapping | None):
+        raise InputError(
+            f"levels is a mapping of each level to its width, such as extractor.level_widths, not {levels!r}"
+        )
     known = ("sum", "joint", *(levels or ()))
     if combine not in known:
         raise InputError(

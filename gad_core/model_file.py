@@ -41,10 +41,12 @@ def save_model(path: str | os.PathLike[str], detector: GaussianDetector, extract
     Raises
     ------
     InputError
-        If the detector is not fitted or the file cannot be written.
+        If the detector is not fitted, or no longer has the parameters that it was fitted with, or the file
+        cannot be written.
     """
     if not hasattr(detector, "threshold_"):  # finds it, if it follows from streamed moments
         raise InputError("only a detector with Gaussians and a threshold can be saved: fit it first")
+    detector._require_as_fitted()
     tensors = _tensors(detector)
     stored = getattr(detector, "extractor_", None) if extractor is None else _described(extractor)
     if stored:
@@ -94,10 +96,10 @@ def load_model(path: str | os.PathLike[str]) -> GaussianDetector:
     )
     parameters["reduce"] = tuple(parameters["reduce"]) if parameters["reduce"] else None
     detector = GaussianDetector(**parameters)
-    detector.n_features_in_ = metadata["n_features_in"]
+    detector._start_fit(metadata["n_features_in"])
     detector.gaussians_ = {
         level: _gaussian(tensors, level)
-        for level in detector._columns()  # the levels in the predictor's own order
+        for level in detector.columns_  # the levels in the predictor's own order
     }
     detector._set_threshold(metadata["threshold"])
     detector.left_out_ = metadata.get("left_out", 0)  # older files do not say

@@ -282,3 +282,56 @@ def test_other_files_are_no_models(tmp_path, X):
         GaussianDetector().save(tmp_path / "x")
     with pytest.raises(InputError, match="cannot write the model"):
         GaussianDetector().fit(X).save("/proc/no/model.safetensors")
+
+
+@pytest.fixture(name="rng")
+def seeded_generator():
+    return np.random.default_rng(2)
+
+
+def test_set_params_after_the_fit_changes_no_distance(rng):
+    X = rng.normal(size=(60, 6))
+    d = GaussianDetector({1: 2, 2: 2, 3: 2}, combine=2).fit(X)
+    before = d.mahalanobis(X)
+    for changed in ({"combine": "sum"}, {"combine": "joint"}, {"levels": {1: 1, 2: 2, 3: 3}}):
+        np.testing.assert_array_equal(clone_fitted(d).set_params(**changed).mahalanobis(X), before)
+
+
+def clone_fitted(detector):
+    return pickle.loads(pickle.dumps(detector))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"combine": "sum"}, {"levels": {1: 1, 2: 3, 3: 2}}, {"covariance": "oas"}, {"threshold": "conformal"}],
+)
+def test_a_detector_with_other_parameters_than_at_its_fit_is_not_saved_or_fitted_further(
+    rng, tmp_path, changed
+):
+    X = rng.normal(size=(100, 6))
+    d = GaussianDetector({1: 2, 2: 2, 3: 2}, combine="joint", threshold="chi2").fit(X)
+    d.set_params(**changed)
+    for use in (lambda: d.save(tmp_path / "m.safetensors"), lambda: d.partial_fit(X)):
+        with pytest.raises(InputError, match=f"{next(iter(changed))} changed since the detector was fitted"):
+            use()
+    assert not list(tmp_path.iterdir())
+    d.fit(X).save(tmp_path / "m.safetensors")
+
+
+def test_what_fit_saw_does_not_calibrate(rng):
+    X, Y = rng.normal(size=(60, 3)), rng.normal(size=(60, 3))
+    d = GaussianDetector().fit(X)
+    threshold = d.threshold_
+    for seen in (X, X[::2], X[::-1].tolist()):
+        with pytest.raises(InputError, match="fitted on"):
+            d.calibrate(seen)
+    assert d.threshold_ == threshold
+    assert d.calibrate(Y).threshold_ != threshold
+
+
+def test_options_of_other_types_are_refused_or_taken_as_they_are_meant(rng):
+    X = rng.normal(size=(30, 4))
+    with pytest.raises(InputError, match="levels is a mapping of each level to its width"):
+        GaussianDetector(levels=[2, 2]).fit(X)
+    three = GaussianDetector(folds=np.int64(3)).fit(X)
+    assert three.threshold_ == GaussianDetector(folds=3).fit(X).threshold_
