@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 20
 """How long a scheduler and its first worker are waited for."""
+
+_ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?(\[[0-9A-Fa-f:.%]+\]|[\w.-]+):(?P<port>\d{1,5})|inproc://\S+")
 
 
 @contextlib.contextmanager
@@ -38,14 +41,15 @@ def connected(scheduler: str) -> Iterator[OnCluster]:
     Raises
     ------
     InputError
-        If Dask is not installed, nothing answers, there is no worker, or one has several threads or other
-        versions of the libraries that decide the numbers.
+        If `scheduler` is neither, Dask is not installed, nothing answers, there is no worker, or one has
+        several threads or other versions of the libraries that decide the numbers.
     """
     kind, _, count = scheduler.partition(":")
     local = kind == "local"
-    if local and count and not (count.isdecimal() and int(count)):
+    if not (_counts_workers(scheduler) if local else _is_address(scheduler)):
         raise InputError(
-            f'"{scheduler}" is no scheduler: write local, local:2 for two workers, or an address'
+            f'"{scheduler}" is no scheduler: write local, local:2 for two workers, or an address such as '
+            "tcp://HOST:8786"
         )
     try:
         import distributed  # noqa: F401 - only to see whether it is there
@@ -60,6 +64,18 @@ def connected(scheduler: str) -> Iterator[OnCluster]:
             client.register_worker_callbacks(_ignore_interrupts)
         require_same_versions(client)
         yield OnCluster(client)
+
+
+def _counts_workers(scheduler: str) -> bool:
+    """Tell whether a text is ``local``, or ``local:N`` with a number of workers."""
+    _, colon, count = scheduler.partition(":")
+    return not colon or (count.isdecimal() and int(count) > 0)
+
+
+def _is_address(scheduler: str) -> bool:
+    """Tell whether a text is an address; Dask refuses others late, and leaves a traceback."""
+    found = _ADDRESS.fullmatch(scheduler)
+    return found is not None and 0 < int(found["port"] or 1) < 2**16
 
 
 @contextlib.contextmanager

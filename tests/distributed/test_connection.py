@@ -28,14 +28,28 @@ def test_own_workers_end_when_interrupted():
             os.kill(pid, 0)
 
 
-@pytest.mark.parametrize("scheduler", ["local:0", "local:two", "local:-1"])
-def test_a_number_of_workers_that_is_none(few, tmp_path, capsys, scheduler):
+NO_SCHEDULERS = ["local:0", "local:two", "local:-1", "local:", "", "nowhere", "tcp://host", "tcp://:8786",
+                 "tcp://host:0", "tcp://host:65536", "ftp://host:1", "host:1/", "two words:1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("scheduler", NO_SCHEDULERS)
+def test_what_is_neither_local_nor_an_address(few, tmp_path, capsys, monkeypatch, scheduler):
+    monkeypatch.setattr(cluster, "_client", lambda _: pytest.fail("Dask is asked"))
     assert main([*FIT, "--images", str(few), "--scheduler", scheduler, "--out", str(tmp_path / "m")]) == 2
-    assert "local:2 for two workers" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert f'"{scheduler}" is no scheduler: write local, local:2 for two workers, or an address' in err
+    assert err.count("\n") == 1
     assert not (tmp_path / "m").exists()
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere", "ftp://host:1"])
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1:1", "127.0.0.1:1", "tls://[::1]:1", "ws://my-host.de:1"]
+)
+def test_addresses_as_dask_writes_them(address):
+    assert cluster._is_address(address)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "127.0.0.1:1"])
 def test_an_address_that_does_not_answer(few, tmp_path, capsys, monkeypatch, address):
     pytest.importorskip("distributed", reason="the extra dask is not installed")
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
