@@ -132,30 +132,6 @@ class FeatureCache:
             return None
         return features
 
-    def look_up(
-        self, image: bytes | NDArray, recipe: Mapping[str, object], width: int
-    ) -> tuple[str, NDArray[np.float32] | None]:
-        """Read the entry of an image.
-
-        Parameters
-        ----------
-        image : bytes or array
-            As in `image_digest`.
-        recipe : mapping
-            As in `entry_key`.
-        width : int
-            The number of features that the entry must have.
-
-        Returns
-        -------
-        key : str
-            Of the entry, there or not.
-        features : (width,) float32 array or None
-            As from `get`.
-        """
-        key = entry_key(image_digest(image), recipe)
-        return key, self.get(key, width)
-
     def put(self, key: str, features: NDArray[np.float32]) -> None:
         """Write an entry, or replace it.
 

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gad_core.cache import FeatureCache, entry_key, image_digest
 from gad_core.errors import InputError
 from gad_core.images import Source, decode_image, read_bytes, read_image, resize_bilinear
 from gad_core.stages import StageTimes, staged
 from gad_core.threads import thread_count
 
-LookedUp = tuple[str, NDArray[np.float32] | None]
-"""Under which name an image's features are kept, and the features if they are there."""
-
-LookUp = Callable[[bytes | NDArray], LookedUp]
-"""Looks the content of a file, or an array, up."""
-
-Batch = tuple[Sequence[int], NDArray[np.uint8], list[LookedUp]]
-"""Positions of b images among the sources, the (b, s, s, 3) images, and what was looked up of each.
-
-Images whose features were found are not decoded; their places hold anything.
-"""
+Batch = tuple[Sequence[int], NDArray[np.uint8], list[str]]
+"""Positions of b images among the sources, the (b, s, s, 3) images, and the digests of their content."""
 
 
 def as_sources(X: object) -> list[Source]:
@@ -63,38 +55,44 @@ def source_name(source: Source, position: int) -> str:
     return f"image array {position}" if isinstance(source, np.ndarray) else os.fspath(source)
 
 
-def found_rows(sources: Sequence[Source], look_up: LookUp) -> Iterator[NDArray[np.float32] | None]:
-    """Look the features of images up, without decoding them; reading and hashing run in threads.
+def cached_rows(
+    cache: FeatureCache, sources: Sequence[Source], recipe: Mapping[str, object], width: int
+) -> Iterator[NDArray[np.float32] | None]:
+    """Look the features of images up; hashing and reading run in threads.
 
     Parameters
     ----------
+    cache : FeatureCache
+        Where to look.
     sources : sequence of path-like or array
         The images.
-    look_up : callable
-        As in `decoded_batches`.
+    recipe : mapping
+        As in `gad_core.cache.entry_key`.
+    width : int
+        Number of features in an entry.
 
     Yields
     ------
-    (p,) float32 array or None
-        For each image its features, or None if they are not kept.
+    (width,) float32 array or None
+        For each image its features, or None if they are not in the cache.
     """
 
-    def found(position: int) -> NDArray[np.float32] | None:
-        return look_up(_content(sources[position], position))[1]
+    def look_up(position: int) -> NDArray[np.float32] | None:
+        source = sources[position]
+        content = source if isinstance(source, np.ndarray) else read_bytes(_path(source, position))
+        return cache.get(entry_key(image_digest(content), recipe), width)
 
     with ThreadPoolExecutor(thread_count(), thread_name_prefix="hash") as pool:
         try:
-            yield from pool.map(found, range(len(sources)))
+            yield from pool.map(look_up, range(len(sources)))
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _content(source: Source, position: int) -> bytes | NDArray:
-    if isinstance(source, np.ndarray):
-        return source
+def _path(source: object, position: int) -> str | os.PathLike[str]:
     if not isinstance(source, str | os.PathLike):
         raise InputError(f"image {position} must be a path or an array, not {type(source).__name__}")
-    return read_bytes(source)
+    return source
 
 
 def decoded_batches(
@@ -102,7 +100,7 @@ def decoded_batches(
     batches: Iterable[Sequence[int]],
     size: int,
     *,
-    look_up: LookUp | None = None,
+    with_digests: bool,
     times: StageTimes | None = None,
 ) -> Generator[Batch]:
     """Decode and resize images, keeping one batch ahead.
@@ -118,20 +116,15 @@ def decoded_batches(
         Positions of the images of each batch.
     size : int
         Side of the resized images in pixels.
-    look_up : callable or None
-        Given an image's content, the very bytes that would be decoded, tells under which name its features
-        are kept, and gives them if they are. None looks nothing up.
+    with_digests : bool
+        Whether to hash the content; it is that of the very bytes that were decoded.
     times : StageTimes or None
         Clocks of the stages.
 
     Yields
     ------
-    where : sequence of int
-        Positions of a batch.
-    images : (b, size, size, 3) uint8 array
-        The images; those whose features were found are not decoded, their places hold anything.
-    looked_up : list of (str, (p,) float32 array or None)
-        What `look_up` gave for each; an empty name and None without it.
+    (sequence of int, (b, size, size, 3) uint8 array, list of str)
+        Positions, images and digests of a batch; digests are empty text if they were not asked for.
 
     Raises
     ------
@@ -140,10 +133,10 @@ def decoded_batches(
     """
     with ThreadPoolExecutor(thread_count(), thread_name_prefix="decode") as pool:
 
-        def submit(where: Sequence[int]) -> tuple[Sequence[int], NDArray[np.uint8], list[Future[LookedUp]]]:
+        def submit(where: Sequence[int]) -> tuple[Sequence[int], NDArray[np.uint8], list[Future[str]]]:
             images = np.empty((len(where), size, size, 3), dtype=np.uint8)
             futures = [
-                pool.submit(_decode_into, image, sources[i], i, look_up, times)
+                pool.submit(_decode_into, image, sources[i], i, with_digests, times)
                 for image, i in zip(images, where, strict=True)
             ]
             return where, images, futures
@@ -161,21 +154,17 @@ def decoded_batches(
 
 
 def _decode_into(
-    target: NDArray[np.uint8],
-    source: Source,
-    position: int,
-    look_up: LookUp | None,
-    times: StageTimes | None,
-) -> LookedUp:
+    target: NDArray[np.uint8], source: Source, position: int, with_digest: bool, times: StageTimes | None
+) -> str:
+    content: bytes | NDArray
     with staged(times, "read and hash"):
-        content = _content(source, position)
-        name, features = look_up(content) if look_up else ("", None)
-    if features is None:
-        with staged(times, "decode"):
-            image = _decoded(content, source_name(source, position))
-        with staged(times, "resize"):
-            target[...] = resize_bilinear(image, target.shape[0])
-    return name, features
+        content = source if isinstance(source, np.ndarray) else read_bytes(_path(source, position))
+        digest = image_digest(content) if with_digest else ""
+    with staged(times, "decode"):
+        image = _decoded(content, source_name(source, position))
+    with staged(times, "resize"):
+        target[...] = resize_bilinear(image, target.shape[0])
+    return digest
 
 
 def _decoded(content: bytes | NDArray, name: str) -> NDArray[np.uint8]:

@@ -12,8 +12,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gad_core.cache import FeatureCache
-from gad_core.decoding import Batch, LookedUp, LookUp, decoded_batches, found_rows, source_name
+from gad_core.cache import FeatureCache, entry_key
+from gad_core.decoding import cached_rows, decoded_batches, source_name
 from gad_core.errors import InputError
 from gad_core.images import Source
 from gad_core.stages import StageTimes
@@ -25,7 +25,7 @@ StartFeatures = Callable[[NDArray[np.uint8]], Callable[[], NDArray[np.float32]]]
 """Starts to compute the features of (b, s, s, 3) images; what it returns waits for them."""
 
 Row = tuple[int, NDArray[np.float32], str]
-"""Position of an image among the sources, its features, and the name to keep them under if they are not."""
+"""Position of an image among the sources, its features, and the digest of its content."""
 
 
 def computed_rows(
@@ -34,26 +34,25 @@ def computed_rows(
     size: int,
     load: Callable[[], StartFeatures],
     *,
-    look_up: LookUp | None = None,
+    with_digests: bool,
     times: StageTimes | None = None,
 ) -> Iterator[Row]:
-    """Decode images and compute their features, but for those that are kept.
+    """Decode images and compute their features.
 
     While the network is loaded, the first batches are decoded; while it computes on one batch, the next is
     decoded and started, and the one before it is handed over: neither waits for the other.
 
     Parameters
     ----------
-    sources, batches, size, look_up, times
+    sources, batches, size, with_digests, times
         As in `gad_core.decoding.decoded_batches`.
     load : callable
-        Loads the network, and gives what starts it on a batch. It is called at once if the first image needs
-        it, else when one does; so without need torch is not even imported.
+        Loads the network, and gives what starts it on a batch.
 
     Yields
     ------
     (int, (p,) float32 array, str)
-        Position and features of each image, and the name that `look_up` gave, empty if they were found.
+        Position, features and digest of each image; digests are empty text if they were not asked for.
 
     Raises
     ------
@@ -61,46 +60,29 @@ def computed_rows(
         For the first image that cannot be read, or whose features are not finite; it names the image. The
         images of the batches before it are handed over first.
     """
-    decoded = decoded_batches(sources, batches, size, look_up=look_up, times=times)
-    at_once = look_up is None or next(found_rows(sources[:1], look_up)) is None
-    for rows in waited(_started(sources, decoded, load, at_once=at_once)):
+    decoded = decoded_batches(sources, batches, size, with_digests=with_digests, times=times)
+    start, ready = meanwhile(load, decoded)
+    started = (partial(_finished, sources, where, digests, start(images)) for where, images, digests in ready)
+    for rows in waited(started):
         yield from rows
 
 
-def _started(
+def cached_or_computed_rows(
+    cache: FeatureCache,
     sources: Sequence[Source],
-    decoded: Generator[Batch],
-    load: Callable[[], StartFeatures],
-    *,
-    at_once: bool,
-) -> Iterator[Callable[[], Iterator[Row]]]:
-    """Start the network on those of each batch that need it; load it at once, or when the first one does."""
-    start: StartFeatures | None = None
-    rest: Iterator[Batch] = decoded
-    if at_once:
-        start, rest = meanwhile(load, decoded)
-    while (batch := next(rest, None)) is not None:
-        where, images, looked_up = batch
-        missing = [i for i, (_, features) in enumerate(looked_up) if features is None]
-        if missing and start is None:
-            start, rest = meanwhile(load, decoded)
-        wait = start(images if len(missing) == len(where) else images[missing]) if missing and start else None
-        yield partial(_finished, sources, where, looked_up, wait)
-
-
-def kept_rows(
-    cache: FeatureCache, recipe: Mapping[str, object], width: int, computed: Callable[[LookUp], Iterable[Row]]
+    recipe: Mapping[str, object],
+    width: int,
+    computed: Callable[[Sequence[int]], Iterable[Row]],
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Give the features of images from a cache where they are, and put the others there.
+    """Give the features of images: first those in the cache, then the others, which are put there.
 
     Parameters
     ----------
-    cache : FeatureCache
-        Where they are kept.
-    recipe, width
-        As in `gad_core.cache.FeatureCache.look_up`.
+    cache, sources, recipe, width
+        As in `gad_core.decoding.cached_rows`.
     computed : callable
-        Given the function that looks an image up, computes what it does not find, as `computed_rows`.
+        Computes the images at the given positions. It is not called if there are none; so without need torch
+        is not even imported.
 
     Yields
     ------
@@ -110,12 +92,19 @@ def kept_rows(
     Raises
     ------
     InputError
-        If the cache cannot be written, and as `computed` does.
+        If the cache is needed and cannot be written, before anything is computed; and as `computed` does.
     """
-    for i, features, name in computed(lambda image: cache.look_up(image, recipe, width)):
-        if name:
-            cache.put(name, features)
-        yield i, features
+    missing = []
+    for i, cached in enumerate(cached_rows(cache, sources, recipe, width)):
+        if cached is None:
+            missing.append(i)
+        else:
+            yield i, cached
+    if missing:
+        cache.require_writable()
+        for i, features, digest in computed(missing):
+            cache.put(entry_key(digest, recipe), features)
+            yield i, features
 
 
 def meanwhile(work: Callable[[], T], items: Generator[U]) -> tuple[T, Iterator[U]]:
@@ -190,17 +179,11 @@ def waited(started: Iterable[Callable[[], T]]) -> Iterator[T]:
 def _finished(
     sources: Sequence[Source],
     where: Sequence[int],
-    looked_up: Sequence[LookedUp],
-    wait: Callable[[], NDArray[np.float32]] | None,
+    digests: Sequence[str],
+    wait: Callable[[], NDArray[np.float32]],
 ) -> Iterator[Row]:
-    computed = iter(() if wait is None else wait())
-    for i, (name, found) in zip(where, looked_up, strict=True):
-        if found is not None:
-            yield i, found, ""
-            continue
-        row = next(computed)
+    for i, row, digest in zip(where, wait(), digests, strict=True):
         if not np.isfinite(row).all():
-            raise InputError(
-                f"{source_name(sources[i], i)} gives features that are not finite; check the weights"
-            )
-        yield i, row, name
+            name = source_name(sources[i], i)
+            raise InputError(f"{name} gives features that are not finite; check the weights")
+        yield i, row, digest

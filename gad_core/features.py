@@ -21,10 +21,10 @@ from tqdm import tqdm
 from gad_core.backbones import Levels, get_backbone
 from gad_core.cache import FeatureCache
 from gad_core.calibration import Calibration
-from gad_core.decoding import LookUp, as_sources, decoded_batches
+from gad_core.decoding import as_sources, decoded_batches
 from gad_core.errors import InputError
 from gad_core.execution import Execution, Precision, Runtime, choose_execution
-from gad_core.extraction import Row, StartFeatures, computed_rows, kept_rows, meanwhile, waited
+from gad_core.extraction import Row, cached_or_computed_rows, computed_rows, meanwhile, waited
 from gad_core.feature_spec import FeatureSpec
 from gad_core.fingerprint import fitted_weights, require_same_features
 from gad_core.images import Source
@@ -303,7 +303,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         """
         sources, spec = as_sources(X), self._spec()
         batches = self._batches(range(len(sources)))
-        decoded = decoded_batches(sources, batches, spec.size)
+        decoded = decoded_batches(sources, batches, spec.size, with_digests=False)
         load = partial(self._networks.start_maps, spec, self.open_cache())
         (device, start), ready = meanwhile(load, decoded)
         for maps in waited(start(images) for _, images, _ in ready):
@@ -414,21 +414,18 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     def _each(
         self, sources: Sequence[Source], spec: FeatureSpec
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Give the position and all levels' features of each image, from the cache where they are."""
+        """Give the position and all levels' features of each image, those in the cache first."""
         cache, networks = self.open_cache(), self._networks
 
-        def load() -> StartFeatures:
-            if cache is not None:
-                cache.require_writable()  # before time is spent on what it is to hold
-            return networks.start_features(spec, cache)
-
-        def computed(look_up: LookUp | None = None) -> Iterator[Row]:
-            batches = self._batches(range(len(sources)))
-            return computed_rows(sources, batches, spec.size, load, look_up=look_up, times=networks.times)
+        def computed(positions: Sequence[int]) -> Iterator[Row]:
+            load, batches = partial(networks.start_features, spec, cache), self._batches(positions)
+            return computed_rows(
+                sources, batches, spec.size, load, with_digests=cache is not None, times=networks.times
+            )
 
         if cache is None:
-            return ((i, features) for i, features, _ in computed())
-        return kept_rows(cache, spec.recipe(), len(spec.columns()), computed)
+            return ((i, features) for i, features, _ in computed(range(len(sources))))
+        return cached_or_computed_rows(cache, sources, spec.recipe(), len(spec.columns()), computed)
 
     def _batches(self, positions: Sequence[int]) -> list[Sequence[int]]:
         b = whole_number(self.batch_size, "batch_size", 1)

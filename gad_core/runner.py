@@ -57,7 +57,7 @@ def found_calibration(spec: FeatureSpec, sources: Sequence[Source]) -> dict[str,
     count = -(-len(sources) // CALIBRATION_BATCH)
     batches = [part.tolist() for part in np.array_split(np.arange(len(sources)), count)]
     network = load_network(*spec.network(), None, device)
-    decoded = decoded_batches(sources, batches, spec.size)
+    decoded = decoded_batches(sources, batches, spec.size, with_digests=False)
     with computing(device):
         return calibrate(network, (normalised(images, device) for _, images, _ in decoded))
 

@@ -6,9 +6,10 @@ from PIL import Image
 
 from gad_core import decoding
 from gad_core.cache import image_digest
-from gad_core.decoding import as_sources, decoded_batches, found_rows
+from gad_core.decoding import as_sources, decoded_batches
 from gad_core.errors import InputError
 from gad_core.images import resize_bilinear
+from gad_core.threads import thread_count
 
 
 def picture(seed, height=9, width=7):
@@ -29,39 +30,20 @@ def test_as_sources(tmp_path):
         as_sources(3)
 
 
-def test_batches_hold_images_and_what_was_looked_up_in_order(tmp_path):
+def test_batches_hold_images_and_digests_in_order(tmp_path):
     images = [picture(i, 5 + i, 6) for i in range(5)]
     path = tmp_path / "1.png"
     Image.fromarray(images[1]).save(path)
     sources = [images[0], path, *images[2:]]
-    kept = {image_digest(images[4]): np.ones(3, np.float32)}
-
-    def look_up(content):
-        return image_digest(content), kept.get(image_digest(content))
-
-    batches = list(decoded_batches(sources, [[0, 1], [4], [3, 2]], 8, look_up=look_up))
+    batches = list(decoded_batches(sources, [[0, 1], [4], [3, 2]], 8, with_digests=True))
     assert [where for where, _, _ in batches] == [[0, 1], [4], [3, 2]]
-    for where, decoded, looked_up in batches:
-        for i, image, (name, features) in zip(where, decoded, looked_up, strict=True):
-            assert name == image_digest(path.read_bytes() if i == 1 else images[i])
-            assert (features is not None) == (i == 4)
-            if i != 4:
-                np.testing.assert_array_equal(image, resize_bilinear(images[i], 8))
-    assert [found for *_, found in decoded_batches(sources, [[0, 1]], 8)] == [[("", None)] * 2]
+    for where, decoded, digests in batches:
+        for i, image, digest in zip(where, decoded, digests, strict=True):
+            np.testing.assert_array_equal(image, resize_bilinear(images[i], 8))
+            assert digest == image_digest(path.read_bytes() if i == 1 else images[i])
 
 
-def test_what_is_found_is_not_decoded(tmp_path):
-    path = tmp_path / "no-image.png"
-    path.write_bytes(b"cannot be decoded")
-    features = np.ones(3, np.float32)
-    ((_, _, looked_up),) = decoded_batches([path], [[0]], 8, look_up=lambda content: (str(content), features))
-    assert looked_up == [("b'cannot be decoded'", features)]
-    assert list(found_rows([path, path], lambda _: ("", features))) == [features] * 2
-    with pytest.raises(InputError, match="no-image"):
-        list(decoded_batches([path], [[0]], 8, look_up=lambda _: ("", None)))
-
-
-def test_only_one_batch_is_decoded_ahead():
+def test_the_caller_has_one_batch_and_one_is_decoded_ahead():
     begun, received = 0, 0
 
     def batches():
@@ -70,7 +52,7 @@ def test_only_one_batch_is_decoded_ahead():
             begun += 1
             yield [0]
 
-    for _ in decoded_batches([picture(0)], batches(), 4):
+    for _ in decoded_batches([picture(0)], batches(), 4, with_digests=False):
         received += 1
         assert begun == min(received + 1, 20)
     assert received == 20
@@ -87,18 +69,34 @@ def test_the_next_batch_is_decoded_during_the_present_one(monkeypatch):
 
     monkeypatch.setattr(decoding, "resize_bilinear", resize)
     sources = [np.full((2, 2, 3), i, np.uint8) for i in range(3)]
-    batches = decoded_batches(sources, [[0], [1], [2]], 4)
+    batches = decoded_batches(sources, [[0], [1], [2]], 4, with_digests=False)
     next(batches)
     assert decoded.wait(timeout=10)
     batches.close()
 
 
+@pytest.mark.skipif(thread_count() < 2, reason="one thread has nothing to do beside the image it waits for")
+def test_the_next_batch_is_queued_while_the_present_one_is_waited_for(monkeypatch):
+    begun = threading.Event()
+    real = decoding.resize_bilinear
+
+    def resize(image, size):
+        if image[0, 0, 0] == 0:
+            assert begun.wait(60), "the image of the next batch was not begun"
+        begun.set()
+        return real(image, size)
+
+    monkeypatch.setattr(decoding, "resize_bilinear", resize)
+    sources = [np.full((2, 2, 3), i, np.uint8) for i in range(2)]
+    assert len(list(decoded_batches(sources, [[0], [1]], 4, with_digests=False))) == 2
+
+
 def test_an_unreadable_image_is_named_after_the_batches_before_it(tmp_path):
     sources = [picture(0), picture(1), tmp_path / "absent.png", np.zeros((2, 2), np.float64), 7]
-    batches = decoded_batches(sources, [[0], [1], [2]], 4)
+    batches = decoded_batches(sources, [[0], [1], [2]], 4, with_digests=False)
     assert [next(batches)[0], next(batches)[0]] == [[0], [1]]
     with pytest.raises(InputError, match=r"absent\.png"):
         next(batches)
     for i, message in ((3, "image array 3: an image array must be"), (4, "image 4 must be a path")):
         with pytest.raises(InputError, match=message):
-            list(decoded_batches(sources, [[i]], 4))
+            list(decoded_batches(sources, [[i]], 4, with_digests=False))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gad_core.decoding import found_rows, source_name
+from gad_core.decoding import cached_rows, source_name
 from gad_core.distributed.asking import Answer
 from gad_core.distributed.partition import BLOCK
 from gad_core.errors import InputError
@@ -164,15 +164,14 @@ def _readable(image: Source | Unreadable, position: int, size: int) -> Source | 
 
 
 def _partly_cached(extractor: FeatureExtractor, images: Sequence[Source]) -> bool:
-    """Tell whether some images' features are in the cache and some are not, where that matters: in torch.
+    """Tell whether some images' features are in the cache and some are not.
 
     The extractor would compute the missing ones in smaller batches, and so with another rounding: what a
-    worker had finished when it was killed would show in the numbers. OpenVINO's do not depend on the batch.
+    worker had finished when it was killed would show in the numbers.
     """
     cache = extractor.open_cache()
-    if cache is None or extractor.execution().runtime == "openvino":
+    if cache is None:
         return False
     spec = extractor._spec()
-    recipe, width = spec.recipe(), len(spec.columns())
-    found = {row is not None for row in found_rows(images, lambda image: cache.look_up(image, recipe, width))}
+    found = {row is not None for row in cached_rows(cache, images, spec.recipe(), len(spec.columns()))}
     return len(found) > 1
