@@ -133,14 +133,28 @@ def test_unexpected_errors_are_one_line_unless_debugging(run, monkeypatch, root)
         main(["evaluate", "--data", str(root)])
 
 
-def test_an_interrupt_is_one_line(run, monkeypatch, root):
+KEPT = "gad: error: interrupted; what is finished is kept, run again to go on\n"
+NOT_KEPT = "gad: error: interrupted; no features are kept without a cache, a second run begins anew\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["evaluate", "--data", "d"], KEPT),
+        (["evaluate", "--data", "d", "--no-cache"], NOT_KEPT),
+        (["evaluate", "--data", "d", "--profile"], NOT_KEPT),
+        (["fit", "--images", "d", "--no-cache", "--out", "m"], NOT_KEPT),
+        (["synthesize", "d"], KEPT),
+        (["reproduce", "all", "--no-cache"], KEPT),
+    ],
+)
+def test_an_interrupt_is_one_line_that_says_what_is_kept(run, monkeypatch, argv, message):
     def interrupted(args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gad_core.cli.evaluate.run", interrupted)
-    status, _, err = run("evaluate", "--data", root)
-    assert status == 130
-    assert "interrupted" in err
+    monkeypatch.setattr(f"gad_core.cli.{argv[0]}.run", interrupted)
+    status, _, err = run(*argv)
+    assert (status, err) == (130, message)
 
 
 def test_info_and_help(run, tmp_path):

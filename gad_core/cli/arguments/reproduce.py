@@ -40,6 +40,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--jobs", type=int, metavar="N", help="processes that compute (default: one for each processor)"
     )
     _add_features(parser)
+    parser.set_defaults(keeps_results=True)  # with a cache and without
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
