@@ -143,6 +143,21 @@ def test_the_files_are_written_even_if_nobody_reads_the_output(root, tmp_path):
     assert len((tmp_path / "s.csv").read_text().splitlines()) == 7
 
 
+def test_closed_streams_are_no_obstacle(root, tmp_path):
+    main(["fit", "--data", str(root), "--category", "nut", *NETWORK, "--out", str(tmp_path / "m")])
+    gad = [sys.executable, "-m", "gad_core.cli"]
+    score = [*gad, "score", tmp_path / "m", root / "nut/test/good", "--csv", tmp_path / "s.csv"]
+    for redirection in ("2>&-", ">&-", ">&- 2>&-"):
+        words = ["sh", "-c", f'exec "$@" {redirection}', "sh", *map(str, score)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.count("gad: ")) == (0, 0)
+        assert bool(done.stdout) == (redirection == "2>&-")
+        assert len((tmp_path / "s.csv").read_text().splitlines()) == 7
+        (tmp_path / "s.csv").unlink()
+    words = ["sh", "-c", 'exec "$@" 2>&-', "sh", *gad, "score", str(tmp_path / "none"), "x.png"]
+    assert subprocess.run(words, check=False).returncode == 2
+
+
 def test_results_never_replace_what_is_read(run, refused, root, tmp_path):
     model, image = tmp_path / "m.safetensors", root / "nut/test/good/100.png"
     run("fit", "--data", root, "--category", "nut", *NETWORK, "--out", model)
