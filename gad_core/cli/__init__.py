@@ -64,7 +64,7 @@ def _open_closed_streams() -> None:
     """Let output and messages go nowhere if they were closed (``2>&-``): libraries write to them unasked."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until exit
 
 
 def _of_interrupt(args: argparse.Namespace) -> str:
