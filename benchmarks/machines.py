@@ -40,7 +40,7 @@ def machine_row(folder: Path) -> dict[str, Any]:
     return (
         {"processor": machine["processor"], "model": machine.get("model", ""), "cores": machine["cores"]}
         | {name: rates[what] for name, what in RATES.items()}
-        | {name: float(ratios[what]) if ratios[what] else None for name, what in RATIOS.items()}
+        | {name: float(ratios[what]) if ratios.get(what) else None for name, what in RATIOS.items()}
     )
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.machines import RATES, RATIOS, machine_row
+from benchmarks.record import ratio_rows
+from benchmarks.timing import Comparison
 from gad_core.experiments.results import stored_provenance, stored_rows
 from gad_core.figures.speed import growth, ratios
 from gad_core.outputs import write_csv, write_json
@@ -74,7 +76,9 @@ def test_measurements_ship_with_their_machine(name):
 def test_the_first_machine_is_the_one_of_the_other_tables():
     first, *others = stored_rows("machines", tier="speed")
     ratios = {row["what"]: row["ratio"] for row in stored_rows("ratios", tier="speed")}
+    rates = {row["what"]: row["amount"] for row in stored_rows("floors", tier="speed")}
     assert [first[name] for name in RATIOS] == [ratios[what] for what in RATIOS.values()]
+    assert [first[name] for name in RATES] == [rates[what] for what in RATES.values()]
     assert first["model"] == stored_provenance("machine", tier="speed")["model"]
     assert others
 
@@ -82,8 +86,8 @@ def test_the_first_machine_is_the_one_of_the_other_tables():
 def test_a_recorded_folder_becomes_a_row_even_if_it_has_no_bfloat16(tmp_path):
     write_json(tmp_path / "machine.json", {"processor": "P", "cores": 4})
     write_csv(tmp_path / "floors.csv", [{"what": what, "amount": 2.5} for what in RATES.values()])
-    ratios = [{"what": what, "ratio": None if name == "bf16" else 3.5} for name, what in RATIOS.items()]
-    write_csv(tmp_path / "ratios.csv", ratios)
+    measured = [Comparison(RATIOS[name], [7.0], [2.0], target=1) for name in ("fp32", "gaussian")]
+    write_csv(tmp_path / "ratios.csv", ratio_rows([*measured, "bf16: skipped, this processor has none"]))
     assert machine_row(tmp_path) == {
         "processor": "P", "model": "", "cores": 4, "product_rate": 2.5, "memory_rate": 2.5,
         "fp32": 3.5, "bf16": None, "gaussian": 3.5,
