@@ -1,6 +1,7 @@
 """What the command line says of itself, and in one line of what it cannot do."""
 
 import json
+from pathlib import Path
 
 import pytest
 from cli_pictures import NETWORK, picture, put
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 import gad_core as gad
 from gad_core.backbones import build, get_backbone
 from gad_core.cli import main
+from gad_core.cli.parser import build_parser
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,9 @@ def test_bad_requests_are_named(refused, root, tmp_path):
         ((*evaluate, "--category", "nut", "--json", tmp_path), "it is no regular file"),
         ((*fit, "--out", model, "--fpr", 5), "fpr is a fraction"),
         ((*fit, "--out", "/proc/none/m"), "cannot write /proc/none/m"),
-        ((*fit, "--out", model, "--images", root), "not both"),
+        ((*fit, "--out", model, "--images", root), "argument --images: not allowed with argument --data"),
+        (("fit", "--images", root, "--data", root, "--out", model), "--data: not allowed with argument --im"),
+        (("fit", "--images", root, "--category", "nut", "--out", model), "not both"),
         (("fit", "--data", root, *NETWORK, "--out", model), "--category is missing; in"),
         (("fit", "--images", root, *NETWORK, "--out", model), "subfolders are not searched"),
         (
@@ -96,6 +100,32 @@ def test_bad_requests_are_named(refused, root, tmp_path):
         assert message in refused(*argv), argv
     assert not model.exists()
     assert not (tmp_path / "new").exists()
+
+
+ARGUMENTS = {
+    "evaluate": ["--data", "d"],
+    "fit": ["--images", "d", "--out", "m"],
+    "score": ["m", "i.png"],
+    "localise": ["--data", "d"],
+    "audit": ["--data", "d"],
+    "features": ["export", "--data", "d", "--out", "o"],
+    "reproduce": ["all"],
+}
+
+
+@pytest.mark.parametrize("command", ARGUMENTS)
+def test_a_cache_is_named_or_refused_but_not_both(refused, command):
+    words = (command, *ARGUMENTS[command])
+    message = "argument --no-cache: not allowed with argument --cache"
+    assert message in refused(*words, "--cache", "c", "--no-cache")
+    for options, cache in ([], "auto"), (["--no-cache"], None), (["--cache", "c"], "c"):
+        assert build_parser().parse_args([*words, *options]).cache == cache
+
+
+def test_a_folder_of_images_may_be_given_where_the_environment_names_a_data_set(monkeypatch, tmp_path):
+    monkeypatch.setenv("GAD_DATA", str(tmp_path))
+    args = build_parser().parse_args(["fit", "--images", "i", "--out", "m"])
+    assert (args.images, args.data) == (Path("i"), tmp_path)
 
 
 def test_weights_without_the_needed_tensors(refused, root, tmp_path):

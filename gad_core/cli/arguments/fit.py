@@ -29,9 +29,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _add_images(parser: argparse.ArgumentParser) -> None:
     source = parser.add_argument_group("normal images: a category of a data set, or any folder")
-    add_data(source, required=False)
+    either = source.add_mutually_exclusive_group()
+    add_data(either, required=False)
     source.add_argument("--category", metavar="C", help="category in ROOT; its train/good is used")
-    source.add_argument(
+    either.add_argument(
         "--images", metavar="FOLDER", type=Path, help="folder of normal images, no labels needed"
     )
 

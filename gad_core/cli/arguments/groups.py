@@ -90,8 +90,9 @@ def add_machine(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--batch-size", type=int, default=8, metavar="N", help="images at a time (default: %(default)s)"
     )
-    group.add_argument(
+    kept = group.add_mutually_exclusive_group()
+    kept.add_argument(
         "--cache", metavar="FOLDER", default="auto", help="where features are kept between runs"
     )
-    group.add_argument("--no-cache", dest="cache", action="store_const", const=None, help="keep no features")
+    kept.add_argument("--no-cache", dest="cache", action="store_const", const=None, help="keep no features")
     group.add_argument("--quiet", action="store_true", help="show no progress bar")
