@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import stat
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from gad_core.errors import InputError
 Source = str | os.PathLike[str] | NDArray
 """An image: the path of a file, or an array as `read_image` takes it."""
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 """Suffixes, in lower case, of the files that count as images."""
 
 MEAN = (0.485, 0.456, 0.406)
@@ -67,11 +69,7 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise InputError(f"{folder} cannot be listed ({error.strerror}); check its permissions") from error
-    found = [
-        path
-        for path in entries
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
+    found = [path for path in entries if not (path.name.startswith(".") or _skipped_as(path))]
     if not found and any(path.is_dir() for path in entries):
         raise InputError(
             f"{folder} has no image itself, and subfolders are not searched: give the folder of the images"
@@ -79,6 +77,36 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     if not found:
         raise InputError(f"{folder} has no image ({', '.join(IMAGE_SUFFIXES)}); check the path")
     return found
+
+
+def skipped_entries(folder: str | os.PathLike[str]) -> dict[str, int]:
+    """Count what lies in a folder beside its images, by the reason why `list_images` leaves it out.
+
+    Parameters
+    ----------
+    folder : path-like
+        A folder that `list_images` lists.
+
+    Returns
+    -------
+    dict of str to int
+        Number of ``"dangling links"``, ``"other suffixes"``, ``"pipes or devices"`` and ``"subfolders"``,
+        those that are there. Hidden files do not count.
+    """
+    visible = (path for path in Path(folder).iterdir() if not path.name.startswith("."))
+    return dict(sorted(Counter(filter(None, map(_skipped_as, visible))).items()))
+
+
+def _skipped_as(path: Path) -> str:
+    """Say as what an entry of a folder is left out; empty text for an image."""
+    known = path.suffix.lower() in IMAGE_SUFFIXES
+    if known and path.is_file():
+        return ""
+    if path.is_dir():
+        return "subfolders"
+    if not path.exists():
+        return "dangling links"
+    return "pipes or devices" if known else "other suffixes"
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -95,7 +123,9 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         Its content.
     """
     try:
-        return Path(path).read_bytes()
+        mode = Path(path).stat().st_mode  # before it is opened: opening a pipe waits for a writer
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+            return Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{os.fspath(path)}: no such image file; check the path") from None
     except IsADirectoryError:
@@ -103,6 +133,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{os.fspath(path)} cannot be read ({reason}); check its permissions") from error
+    raise InputError(f"{os.fspath(path)} is a pipe or a device; give a regular file")
 
 
 def read_image(source: Source) -> NDArray[np.uint8]:

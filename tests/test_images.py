@@ -1,4 +1,5 @@
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,15 @@ from PIL import Image, ImageFile
 
 from gad_core import images
 from gad_core.errors import InputError
-from gad_core.images import decode_image, list_images, load_image, read_image, resize_bilinear
+from gad_core.images import (
+    decode_image,
+    list_images,
+    load_image,
+    read_bytes,
+    read_image,
+    resize_bilinear,
+    skipped_entries,
+)
 
 
 def noise(height=12, width=9, channels=3, dtype=np.uint8, seed=0):
@@ -30,6 +39,27 @@ def test_list_images_sorts_and_ignores_the_rest(tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "folder.png" / "inner.png").touch()
     assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "b.PNG", "c.TiFF"]
+
+
+def test_what_is_left_out_is_counted_by_its_reason(tmp_path):
+    for name in ("a.jfif", "b.JPG", ".hidden.png", "notes.txt", "photo.gif"):
+        (tmp_path / name).touch()
+    assert skipped_entries(tmp_path) == {"other suffixes": 2}
+    for name in ("inner", "folder.png", "more"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "gone.png").symlink_to("nowhere")
+    (tmp_path / "linked.png").symlink_to("b.JPG")
+    os.mkfifo(tmp_path / "pipe.png")
+    expected = {"subfolders": 3, "other suffixes": 2, "dangling links": 1, "pipes or devices": 1}
+    assert skipped_entries(tmp_path) == expected
+    assert [path.name for path in list_images(tmp_path)] == ["a.jfif", "b.JPG", "linked.png"]
+
+
+def test_a_pipe_or_a_device_is_refused_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", "/dev/zero"):
+        with pytest.raises(InputError, match=f"{path} is a pipe or a device; give a regular file"):
+            read_bytes(path)
 
 
 def test_list_images_refuses_what_has_none(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from gad_core.datasets.layout import MVTecDataset, list_categories
 from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
+from gad_core.images import list_images, skipped_entries
 from gad_core.levels import Combine
 from gad_core.outputs import writing
 
@@ -39,6 +41,16 @@ def selected_datasets(args: argparse.Namespace) -> list[MVTecDataset]:
     if not categories:
         raise InputError(f"no category in {args.data}: there must be folders with train/good")
     return [MVTecDataset(args.data, category) for category in categories]
+
+
+def images_in(folder: Path, quiet: bool) -> list[Path]:
+    """List a folder's images, and note on stderr what is left out: a suffix is easily overlooked."""
+    images, skipped = list_images(folder), {} if quiet else skipped_entries(folder)
+    if skipped:
+        reasons = ", ".join(f"{what}: {number}" for what, number in skipped.items())
+        total = sum(skipped.values())
+        print(f"gad: note: {folder} has {len(images)} images; left out: {total} ({reasons})", file=sys.stderr)
+    return images
 
 
 def parse_combine(text: str) -> Combine:

@@ -7,14 +7,13 @@ import os
 import sys
 from pathlib import Path
 
-from gad_core.cli.common import make_extractor, parse_combine, require_writable
+from gad_core.cli.common import images_in, make_extractor, parse_combine, require_writable
 from gad_core.datasets.layout import MVTecDataset, list_categories
 from gad_core.detector import GaussianDetector
 from gad_core.distributed import check_fit, connected, fit_images
 from gad_core.distributed.rows import Unreadable
 from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
-from gad_core.images import list_images
 from gad_core.levels import checked_combine
 from gad_core.outputs import write_json
 from gad_core.subspaces import parse_reduce
@@ -73,7 +72,7 @@ def _normal_images(args: argparse.Namespace) -> list[Path]:
     if args.images is not None:
         if args.category is not None:
             raise InputError("give either --images FOLDER or --data ROOT --category C, not both")
-        return list_images(args.images)
+        return images_in(args.images, args.quiet)
     if args.data is not None and args.category is None:
         there = ", ".join(list_categories(args.data)) or "no folder with train/good"
         raise InputError(f"--category is missing; in {args.data} there is: {there}")

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gad_core.cli.common import print_table, require_writable
+from gad_core.cli.common import images_in, print_table, require_writable
 from gad_core.detector import GaussianDetector
 from gad_core.errors import InputError
 from gad_core.explain.maps import score_maps
 from gad_core.explain.resample import resample
 from gad_core.features import FeatureExtractor
 from gad_core.files import replacing
-from gad_core.images import list_images, read_image
+from gad_core.images import read_image
 from gad_core.model_file import load_model
 from gad_core.outputs import write_csv, write_json, writing
 
@@ -28,7 +28,7 @@ LONGEST_STEM = 100
 def run(args: argparse.Namespace) -> None:
     """Score every image and print one line for each."""
     detector = load_model(args.model)
-    paths = _images(args.paths)
+    paths = _images(args.paths, args.quiet)
     pictures = map_files(args.maps, paths)
     require_writable(args.csv, args.json, *pictures, inputs=[args.model, *paths])
     extractor = _extractor(detector, args)
@@ -104,8 +104,8 @@ def _rows(detector: GaussianDetector, paths: list[Path], X: NDArray[np.float32])
     ]
 
 
-def _images(paths: list[Path]) -> list[Path]:
-    return [image for path in paths for image in (list_images(path) if path.is_dir() else [path])]
+def _images(paths: list[Path], quiet: bool) -> list[Path]:
+    return [image for path in paths for image in (images_in(path, quiet) if path.is_dir() else [path])]
 
 
 def _extractor(detector: GaussianDetector, args: argparse.Namespace) -> FeatureExtractor:

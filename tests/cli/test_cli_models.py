@@ -108,6 +108,22 @@ def test_kinds_of_images_are_accepted(run, root, tmp_path):
     assert grey == deep  # the high byte of 16 bits is the 8-bit image
 
 
+def test_what_is_left_out_of_a_folder_is_noted(run, root, tmp_path):
+    folder, model = put(tmp_path / "mine", 20), tmp_path / "m.safetensors"
+    (folder / "000.png").rename(folder / "000.jfif")
+    (folder / "notes.txt").touch()
+    (folder / "gone.png").symlink_to("nowhere")
+    note = f"gad: note: {folder} has 20 images; left out: 2 (dangling links: 1, other suffixes: 1)\n"
+    loud = [word for word in NETWORK if word != "--quiet"]
+    status, out, err = run("fit", "--images", folder, *loud, "--out", model)
+    assert status == 0
+    assert "fitted on 20 normal images" in out
+    assert err.startswith(note)
+    assert run("score", model, folder)[2].startswith(note)
+    assert run("score", model, folder, "--quiet")[2] == ""
+    assert run("fit", "--images", folder, *NETWORK, "--out", model)[2] == ""
+
+
 @pytest.mark.filterwarnings("default")
 def test_few_samples_for_a_small_rate_are_a_warning_of_one_line(run, root, tmp_path):
     status, _, err = run(
