@@ -10,7 +10,7 @@ VENV_PYTHON := .venv/bin/python
 BUILT := _build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help venv book notebooks repository serve browser test lint bench peers lock wheel clean
+.PHONY: help venv book notebooks repository serve browser test unit lint bench peers lock wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,9 @@ browser: venv ## look at the built book in a browser (Chromium; GAD_CHROMIUM nam
 
 test: lint ## lint, check types and run all tests
 	$(VENV_PYTHON) -m pytest -n auto --dist loadfile
+
+unit: venv ## run the quick tests alone
+	$(VENV_PYTHON) -m pytest -n auto --dist loadfile -m "not slow and not reference" --ignore tests/browser
 
 lint: venv ## ruff check, ruff format --check, mypy
 	$(VENV_PYTHON) -m ruff check

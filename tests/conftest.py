@@ -52,3 +52,10 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     asked: list[float] = []
     monkeypatch.setattr(time, "sleep", asked.append)
     return asked
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole commands are slow: each of them imports torch."""
+    for item in items:
+        if item.path.parent.name == "cli":
+            item.add_marker(pytest.mark.slow)

@@ -19,6 +19,8 @@ from gad_core.explain.attribution import (
 from gad_core.explain.pixel_score import PixelScore, network_inputs
 from gad_core.gaussian import Gaussian
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 CHANNELS = torch.tensor([[0.5, -1.0, 2.0], [1.0, 0.0, -0.5]])
 

@@ -144,6 +144,7 @@ def joint_auroc(data, extractor):
     return auroc(data.test.labels, detector.mahalanobis(extractor.transform(data.test.paths)))
 
 
+@pytest.mark.slow
 def test_learned_weights_beat_random_ones_on_made_up_images(data, learned):
     of_random = np.median([joint_auroc(data, random(seed)) for seed in range(3)])
     assert joint_auroc(data, learned) > of_random + 0.05
@@ -159,6 +160,7 @@ def test_a_saved_model_names_the_weights_and_finds_them_again(data, learned, tmp
     np.testing.assert_array_equal(again.transform(data.train.paths), X)
 
 
+@pytest.mark.slow
 def test_from_folders_to_a_verdict_on_the_command_line(data, learned, tmp_path, capsys):
     model, scores = tmp_path / "nut.safetensors", tmp_path / "scores.json"
     options = ["--data", str(data.root), "--category", "nut", "--backbone", "embedded", "--quiet"]

@@ -22,6 +22,8 @@ from gad_core.experiments.faithfulness import (
 from gad_core.experiments.results import stored_rows
 from gad_core.explain.curves import Curve
 
+pytestmark = pytest.mark.slow
+
 SHARES = np.array([0.0, 0.5, 1.0])
 
 

@@ -29,6 +29,8 @@ from gad_core.explain.masks import checked_mask, read_mask, split_masks
 from gad_core.explain.resample import resample
 from gad_core.runner import NetworkRunner
 
+pytestmark = pytest.mark.slow
+
 
 def overlap_by_thresholds(maps, masks, limit):
     """The curve of mean region overlap over false-positive rate, a point for each value, and its area."""

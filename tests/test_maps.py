@@ -14,6 +14,8 @@ from gad_core.errors import InputError
 from gad_core.explain.maps import level_relevance
 from gad_core.explain.resample import axis_weights, checked_size, resample, resampled_sum
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = {2: 3, 5: 6}
 SHAPES = {2: (7, 5), 5: (3, 2)}
 PREDICTORS = ("sum", "joint", 2, 5)

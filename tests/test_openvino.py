@@ -18,6 +18,8 @@ from gad_core.openvino_runtime import MOST_STREAMS, CompiledNetwork, supports_bf
 from gad_core.runtime import load_network, torch_features
 from gad_core.threads import limited_threads, thread_count
 
+pytestmark = pytest.mark.slow
+
 SIZE = 64
 
 

@@ -22,6 +22,8 @@ from gad_core.experiments.results import read_rows
 from gad_core.experiments.sources import Material, Source
 from gad_core.experiments.units import Unit, UnitStore
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -26,6 +26,8 @@ from training.runs import train_variant
 from training.student import Classification, Distillation
 from training.targets import TEACHER, channel_statistics, compute_targets, split_targets, target_shapes
 
+pytestmark = pytest.mark.slow
+
 STYLES, SIZE = 6, 64
 CPU = torch.device("cpu")
 

@@ -10,6 +10,8 @@ from gad_core.cli import main
 from gad_core.distributed import cluster, connected
 from gad_core.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 def test_own_workers_end_when_interrupted():
     pytest.importorskip("distributed", reason="the extra dask is not installed")

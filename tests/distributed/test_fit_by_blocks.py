@@ -20,6 +20,8 @@ from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
 from gad_core.gaussian import fit_gaussian
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("threshold", ["cross_validated", "conformal", "chi2"])
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from gad_core.distributed.partition import BLOCK
 from gad_core.errors import InputError
 from gad_core.features import FeatureExtractor
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("blocks", [1, 2, 4])
 def test_the_partition_does_not_show(cluster, paths, alone, blocks):
