@@ -159,6 +159,11 @@ def _read(path: Path) -> tuple[dict[str, NDArray], dict[str, Any]]:
     if not path.is_file():
         raise InputError(f"no such model: {path}; make one with gad fit, or detector.save")
     try:
+        path.open("rb").close()  # safetensors says of a file without permission that there is none
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"the model {path} cannot be read ({reason}); check its permissions") from error
+    try:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get("gad")
             if text is None:

@@ -1,10 +1,12 @@
 """``gad fit`` and ``gad score`` as a user meets them: from images to a model file to verdicts."""
 
 import csv
+import errno
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,6 +223,17 @@ def test_a_damaged_model_is_refused(run, refused, root, tmp_path, how):
         content[-9] ^= 1
     model.write_bytes(content)
     assert "is damaged" in refused("score", model, root / "nut/test/good", "--quiet")
+
+
+def test_a_model_without_permission_to_read_it(refused, tmp_path, monkeypatch):
+    (tmp_path / "m").touch()
+
+    def forbidden(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", forbidden)  # who runs the tests may be allowed to read everything
+    line = refused("score", tmp_path / "m", "x.png")
+    assert f"the model {tmp_path / 'm'} cannot be read (Permission denied); check its permissions" in line
 
 
 def test_a_model_from_python_without_its_extractor_says_so(refused, tmp_path, root):
