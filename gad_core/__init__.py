@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gad_core.detector import GaussianDetector
     from gad_core.errors import InputError
     from gad_core.explain.maps import score_map, score_maps
+    from gad_core.feature_file import load_features
     from gad_core.features import FeatureExtractor
     from gad_core.gaussian import Gaussian, fit_gaussian
     from gad_core.model_file import load_model as load
@@ -34,6 +35,7 @@ _LAZY = {
     "embedded_features": ("gad_core.datasets.embedded", "embedded_features"),
     "fit_gaussian": ("gad_core.gaussian", "fit_gaussian"),
     "load": ("gad_core.model_file", "load_model"),
+    "load_features": ("gad_core.feature_file", "load_features"),
     "score_map": ("gad_core.explain.maps", "score_map"),
     "score_maps": ("gad_core.explain.maps", "score_maps"),
     "synthesize": ("gad_core.datasets.synthetic", "synthesize"),
@@ -50,6 +52,7 @@ __all__ = [
     "embedded_features",
     "fit_gaussian",
     "load",
+    "load_features",
     "score_map",
     "score_maps",
     "synthesize",

@@ -9,7 +9,6 @@ import pytest
 import gad_core as gad
 from gad_core.cli import main
 from gad_core.export import dataset_sha256
-from gad_core.feature_file import load_features
 
 NETWORK = ["--backbone", "squeezenet1_1", "--weights", "random", "--levels", "1,3", "--quiet"]
 
@@ -31,7 +30,7 @@ def test_export_writes_what_the_extractor_gives(root, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 3
     data = gad.MVTecDataset(root, "nut")
     extractor = gad.FeatureExtractor("squeezenet1_1", weights="random", levels=[1, 3], cache="auto")
-    found = load_features(tmp_path / "squeezenet1_1" / "nut.npz")
+    found = gad.load_features(tmp_path / "squeezenet1_1" / "nut.npz")
     np.testing.assert_array_equal(found.train, extractor.transform(data.train.paths))
     np.testing.assert_array_equal(found.test, extractor.transform(data.test.paths))
     assert found.level_widths == extractor.level_widths
@@ -48,7 +47,7 @@ def test_a_second_export_writes_the_same_bytes_and_no_path_of_this_machine(root,
         assert status == 0
     a, b = (tmp_path / name / "squeezenet1_1" / "nut.npz" for name in "ab")
     assert a.read_bytes() == b.read_bytes()
-    said = json.dumps(load_features(a).provenance)
+    said = json.dumps(gad.load_features(a).provenance)
     assert str(root) not in said
     assert os.sep + "tmp" not in said
 
@@ -71,6 +70,12 @@ def test_what_cannot_be_written_is_refused_before_any_image_is_read(root, tmp_pa
     assert gad_features("export", "--data", root, *NETWORK, "--out", tmp_path / "out") == 2
     assert "cannot write" in capsys.readouterr().err
     assert not (tmp_path / "cache").exists()
+
+
+def test_the_help_names_what_reads_the_files(capsys):
+    with pytest.raises(SystemExit):
+        gad_features("export", "--help")
+    assert "gad_core.load_features(FILE)" in capsys.readouterr().out
 
 
 def test_an_action_must_be_named(capsys):

@@ -12,7 +12,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the subcommand and its arguments."""
     parser = command(commands, "features", "Write the features of a data set's images to files.")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
-    _add_action(actions, "export", "Write the features of each category to FOLDER/BACKBONE/CATEGORY.npz.")
+    _add_action(
+        actions,
+        "export",
+        "Write the features of each category to FOLDER/BACKBONE/CATEGORY.npz. In Python, "
+        "gad_core.load_features(FILE) reads one: .train, .test, .labels, .defects and where they come from.",
+    )
     augment = _add_action(
         actions,
         "augment",
