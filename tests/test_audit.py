@@ -10,6 +10,7 @@ from PIL import Image
 
 import gad_core as gad
 from gad_core.audit import checks
+from gad_core.audit.background import background_finding, counted_images, reaches_outside
 from gad_core.audit.confounders import (
     ALPHA,
     AWAY_FROM_DEFECTS,
@@ -21,6 +22,7 @@ from gad_core.audit.confounders import (
 from gad_core.audit.findings import data_findings, detector_finding
 from gad_core.audit.report import audit, write_tables
 from gad_core.cli import main
+from gad_core.datasets.layout import Split
 from gad_core.datasets.synthetic import CATEGORIES, render, synthesize
 from gad_core.errors import InputError
 from gad_core.evaluation import auroc
@@ -189,8 +191,9 @@ def test_an_audit_of_clean_data_flags_nothing(of_clean):
 
 def test_an_audit_of_darker_normal_images_says_what_is_wrong(clean, tmp_path):
     found = audited(planted(clean, tmp_path / "dark", "good", 0.92))
-    normal, anomalous, detector, background = found.findings
+    copies, normal, anomalous, detector, background = found.findings
     assert [finding.flagged for finding in (normal, anomalous, detector, background)] == [True] * 4
+    assert not copies.flagged
     assert "differ from training images in brightness" in " ".join(normal.words)
     assert normal.advice
     # Darker normal images look anomalous: without the confounder the detector is better.
@@ -201,10 +204,78 @@ def test_an_audit_of_darker_normal_images_says_what_is_wrong(clean, tmp_path):
 
 def test_an_audit_of_brighter_anomalies_says_that_the_detector_cheats(clean, tmp_path):
     found = audited(planted(clean, tmp_path / "bright", "[!g]*", 1.08))
-    normal, anomalous, detector, _ = found.findings
+    _, normal, anomalous, detector, _ = found.findings
     assert [finding.flagged for finding in (normal, anomalous, detector)] == [False, True, True]
     (total,) = [row for row in found.photometry.rows if row["predictor"] == "sum"]
     assert total["change_high"] < 0
+
+
+def test_copies_are_reported_first_and_the_background_is_not_blamed_for_them(clean, tmp_path):
+    root = shutil.copytree(clean, tmp_path / "copied")
+    train, good = (root / "nut" / split / "good" for split in ("train", "test"))
+    names = [path.name for path in sorted(good.iterdir())]
+    for name in names:
+        shutil.copy(train / name, good / name)
+    Image.open(train / names[0]).save(train / "again.bmp")
+    found = audited(root)
+    copies, *_, background = found.findings
+    assert copies.flagged
+    assert "16 of 31 test images" in copies.words[0]
+    assert f"test/good/{names[0]} is train/good/{names[0]}" in copies.words[0]
+    assert "1 of 25 training images" in copies.words[1]
+    assert found.background[-1]["adjusted"] <= ALPHA
+    assert background.flagged is None
+    assert "copies" in background.words[-1]
+    write_tables(tmp_path / "rows", [found])
+    rows = read_rows(tmp_path / "rows", "copies")
+    assert [row["split"] for row in rows] == ["test"] * 16 + ["train"]
+    assert list(rows[-1].values())[-2:] == ["train/good/again.bmp", f"train/good/{names[0]}"]
+
+
+def test_rows_of_copies_that_are_gone_do_not_stay(of_clean, tmp_path):
+    row = {"category": "nut", "backbone": "squeezenet1_1", "split": "test", "image": "a", "original": "b"}
+    for stay in ([], [{**row, "category": "other"}]):
+        write_csv(tmp_path / "copies.csv", [row, *stay])
+        write_tables(tmp_path, [of_clean])
+        assert (tmp_path / "copies.csv").is_file() == bool(stay)
+    assert read_rows(tmp_path, "copies") == stay
+
+
+def test_only_images_whose_defect_is_taken_out_say_something_of_the_background(clean):
+    found = audited(clean, centre=0.2)
+    assert {row["counted"] for row in found.background} == {0}
+    assert {row["reaching"] for row in found.background} == {15}
+    assert {row["p_value"] for row in found.background} == {None}
+    finding = found.findings[-1]
+    assert (finding.flagged, finding.verdict) == (None, "no verdict")
+    assert "in 15 it reaches outside of the centre" in finding.words[0]
+    assert "larger --centre" in finding.advice
+
+
+def test_a_defect_that_touches_the_edge_of_what_is_taken_out_reaches_outside():
+    region = np.zeros((8, 8), dtype=bool)
+    region[2:7, 2:7] = True
+    masks = np.zeros((3, 8, 8, 3), dtype=np.uint8)
+    masks[0, 3:6, 3:6] = masks[1, 3:6, 3:7] = masks[2, 7, 7] = 255
+    split = Split(("a",) * 5, ("x",) * 3 + ("good", "x"), (*masks, None, None))
+    reaching = reaches_outside(split, region)
+    assert reaching == [False, True, True, None, None]
+    assert counted_images(split.labels, reaching).tolist() == [True, False, False, True, False]
+
+
+def test_the_background_finding_says_who_counts():
+    row = {"region": "object", "share": 0.5, "predictor": "sum", "anomalous": 20, "reaching": 3,
+           "counted": 15, "blind": 0.9, "blind_low": 0.8, "blind_high": 1.0, "adjusted": 0.001}  # fmt: skip
+    found = background_finding([row])
+    assert found.flagged
+    assert "Of 20 anomalous images 15 count here" in found.words[-1]
+    assert "in 3 it reaches outside of the object" in found.words[-1]
+    assert "for 2 there is no mask" in found.words[-1]
+    all_count = background_finding([{**row, "reaching": 0, "counted": 20, "adjusted": 0.5}])
+    assert (all_count.flagged, len(all_count.words)) == (False, 1)
+    unmasked = background_finding([{**row, "reaching": None, "counted": 20}])
+    assert unmasked.flagged
+    assert "No image has a mask" in unmasked.words[-1]
 
 
 def test_rows_of_other_categories_stay(of_clean, tmp_path):
@@ -238,13 +309,15 @@ def command(few, monkeypatch, capsys, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_report_and_writes_page_rows_and_json(command, tmp_path):
     page, summary, folder = tmp_path / "audit.html", tmp_path / "audit.json", tmp_path / "rows"
     status, out, _ = command(
         "--combine", "sum", "--patches", "--html", page, "--json", summary, "--csv", folder
     )
     assert status == 0
-    assert out.count("not flagged") == 4
+    assert out.count("not flagged") == 5
+    assert "object taken out" in out
     assert "no verdict" in out
     content = json.loads(summary.read_text())["audits"][0]
     assert content["flagged"] is False
@@ -256,6 +329,14 @@ def test_the_command_prints_a_report_and_writes_page_rows_and_json(command, tmp_
     text = page.read_text()
     assert "data:image/png;base64" in text
     assert not re.search(r"(src|href)=\"(?!data:)|https?://|<script", text)
+
+
+def test_the_report_names_what_was_taken_out(command, tmp_path):
+    _, out, _ = command("--combine", "1", "--centre", "0.5", "--html", tmp_path / "audit.html")
+    text = out + (tmp_path / "audit.html").read_text()
+    assert out.count("centre taken out") == 1
+    assert "The same, centre taken out" in text
+    assert "object taken out" not in text
 
 
 def test_what_an_audit_cannot_work_on_is_refused_in_one_line(command, few, tmp_path):

@@ -1,4 +1,4 @@
-"""The checks of an audit, as rows of numbers: photometry, background, repair and transplant."""
+"""The checks of an audit, as rows of numbers: photometry, repair and transplant."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu
 
-from gad_core.audit.confounders import Comparison, compare_photometry, holm
+from gad_core.audit.confounders import Comparison, compare_photometry
 from gad_core.datasets.layout import MVTecDataset
 from gad_core.detector import GaussianDetector
 from gad_core.errors import InputError
 from gad_core.experiments.tables import predictor_name
-from gad_core.explain.background import central_region, object_region, without_object
 from gad_core.explain.changes import (
     Change,
     all_predictors,
@@ -167,52 +165,6 @@ def matching(subject: Subject, match: Match) -> Change:
     images = (subject.image(path) for path in subject.data.train.paths)
     brightness, contrast = exposure(images, each_channel=match == "channels")
     return partial(matched, brightness=brightness, contrast=None if match == "brightness" else contrast)
-
-
-def check_background(subject: Subject, centre: float | None = None) -> tuple[NDArray | None, list[dict]]:
-    """Measure the detector on pictures without the object: it should be blind.
-
-    Parameters
-    ----------
-    subject : Subject
-        What is audited.
-    centre : float, optional
-        Take out the central square (rectangle) of this share of the sides, instead of the region that holds
-        the object in all training images.
-
-    Returns
-    -------
-    region : (S, S) bool array or None
-        What was taken out; None if no object was found.
-    rows : list of dict
-        For each predictor ``change_rows`` with the ``share`` of the picture that was taken out, the
-        ``p_value`` of the AUROC without the object against one half, and it ``adjusted`` for all predictors.
-    """
-    data, size = subject.data, subject.extractor.input_size
-    region = (
-        object_region(subject.image(path) for path in data.train.paths)
-        if centre is None
-        else central_region(size, centre)
-    )
-    if region is None:
-        return None, []
-    before = subject.distances(subject.train, subject.test)
-    after = subject.after(partial(without_object, region=region), "without object")
-    labels = data.test.labels
-    p_values = [mannwhitneyu(d[labels == 1], d[labels == 0]).pvalue for d in after.values()]
-    rows = change_rows(labels, before, after, subject.seed)
-    return region, [
-        subject.named(
-            {
-                "region": "object" if centre is None else "centre",
-                "share": float(region.mean()),
-                **row,
-                "p_value": float(p),
-                "adjusted": float(adjusted),
-            }
-        )
-        for row, p, adjusted in zip(rows, p_values, holm(p_values), strict=True)
-    ]
 
 
 def fills(training: Sequence[NDArray[np.uint8]]) -> dict[str, Fill]:

@@ -14,6 +14,7 @@ from gad_core.audit.confounders import (
     WHOLE_IMAGES,
     Comparison,
 )
+from gad_core.copies import Copies, named
 
 SAME_CONDITIONS = (
     "Take training and test images under the same conditions, best of all in mixed order. If that cannot be "
@@ -24,13 +25,19 @@ SAME_FOR_BOTH = (
     "Take normal and anomalous images under the same conditions, best of all in mixed order. Until then the "
     "AUROC on this test set also measures how well the detector knows the conditions."
 )
+REMOVE_FROM_TEST = (
+    "Take the copies out of the test images, or their originals out of train/good, and audit again. Until "
+    "then nothing below can be trusted: the detector was fitted to these very images, and knows them even by "
+    "their background."
+)
+REMOVE_FROM_TRAINING = (
+    "Keep one of each in train/good. A cross-validated threshold is too small otherwise: an image that is "
+    "held out counts as normal because its copy was fitted to, and new normal images raise more false alarms "
+    "than were asked for."
+)
 BELIEVE_MATCHED = (
     "Judge the detector by the AUROC after matching, and prefer a predictor that changes little, or the "
     "backbone embedded, which brings every image to one brightness itself."
-)
-LOOK_AT_BACKGROUND = (
-    "Look at the pictures without the object: what differs there between normal and anomalous images is no "
-    "defect. Crop the images to the object, or photograph all of them on the same ground in the same light."
 )
 
 
@@ -67,6 +74,35 @@ def percent(row: Mapping[str, Any], name: str, sign: str = "") -> str:
     return (
         f"{value:{sign}.1f} {'points' if sign else '%'} (95 % interval {low:{sign}.1f} to {high:{sign}.1f})"
     )
+
+
+def copies_finding(copies: Copies, n_train: int, n_test: int) -> Finding:
+    """Say which images are there twice.
+
+    Parameters
+    ----------
+    copies : Copies
+        From `gad_core.copies.find_copies`.
+    n_train, n_test : int
+        Number of training and of test images.
+
+    Returns
+    -------
+    Finding
+        Flagged if any image has the same pixels as a training image.
+    """
+    words, advice = [], []
+    if copies.test:
+        words.append(f"{len(copies.test)} of {n_test} test images have the same pixels as a training image: "
+                     f"{named(copies.test)}.")  # fmt: skip
+        advice.append(REMOVE_FROM_TEST)
+    if copies.train:
+        words.append(f"{len(copies.train)} of {n_train} training images have the same pixels as an earlier "
+                     f"one: {named(copies.train)}.")  # fmt: skip
+        advice.append(REMOVE_FROM_TRAINING)
+    question = "Are test images among the training images, or training images there twice?"
+    none = "No test image has the same pixels as a training image, and no two training images have the same."
+    return Finding(question, bool(words), words or [none], " ".join(advice))
 
 
 def data_findings(comparisons: Sequence[Comparison]) -> list[Finding]:
@@ -181,50 +217,6 @@ def detector_finding(rows: Sequence[Mapping[str, Any]], confounded: bool) -> Fin
             "colour of the defects too."
         )
     return Finding(question, False, words)
-
-
-def background_finding(rows: Sequence[Mapping[str, Any]]) -> Finding:
-    """Say whether the detector still tells the labels without the object.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        Rows of `gad_core.audit.checks.check_background`; none if no object was found.
-
-    Returns
-    -------
-    Finding
-        Flagged if the AUROC of any predictor differs from chance.
-    """
-    question = "Does the background give the labels away?"
-    if not rows:
-        return Finding(
-            question,
-            None,
-            [
-                "No object was found in front of a plain background, as in pictures of a surface. If there "
-                "is one, --centre SHARE takes out the central square of that share of the side instead."
-            ],
-        )
-    seen = [row for row in rows if row["adjusted"] <= ALPHA]
-    what = f"{100 * rows[0]['share']:.0f} % of the picture, the {rows[0]['region']}, taken out"
-    if not seen:
-        far = max(rows, key=lambda row: abs(row["after"] - 0.5))
-        return Finding(
-            question,
-            False,
-            [f"With {what}, no predictor tells the labels apart; furthest from chance is {_blind(far)}"],
-        )
-    words = [f"With {what}, the detector still tells the labels apart: {_blind(row)}"
-             for row in sorted(seen, key=lambda row: -abs(row["after"] - 0.5))]  # fmt: skip
-    return Finding(question, True, words, LOOK_AT_BACKGROUND)
-
-
-def _blind(row: Mapping[str, Any]) -> str:
-    return (
-        f"{row['predictor']}, AUROC {percent(row, 'after')}, where 50 is chance (corrected p "
-        f"{row['adjusted']:.2g})."
-    )
 
 
 def patch_finding(rows: Sequence[Mapping[str, Any]]) -> Finding:

@@ -129,7 +129,7 @@ def _before_and_after(found: Audit) -> Iterator[str]:
     match = found.photometry.rows[0]["matched"]
     changes: dict[str, Change] = {f"exposure made equal ({match})": matching(subject, match)}
     if found.region is not None:
-        changes["object taken out"] = partial(without_object, region=found.region)
+        changes[f"{found.background[0]['region']} taken out"] = partial(without_object, region=found.region)
     yield "<h3>As they are</h3>\n"
     yield _gallery((subject.image(path), f"{path.parent.name}/{path.name}") for path in chosen)
     for name, change in changes.items():

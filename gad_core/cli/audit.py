@@ -65,7 +65,7 @@ def _print(found: Audit) -> None:
             print(f"  What to do: {finding.advice}")
     print()
     print_table(("AUROC %", "as they are", *(f"matched {m}" for m in _matches(found)),
-                 *(["object taken out"] if found.background else [])), _lines(found))  # fmt: skip
+                 *(f"{row['region']} taken out" for row in found.background[:1])), _lines(found))  # fmt: skip
 
 
 def _matches(found: Audit) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import time
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import gad_core
 from gad_core.cli.common import (
@@ -18,6 +20,7 @@ from gad_core.cli.common import (
     selected_datasets,
 )
 from gad_core.cli.profile import print_profile, profile_summary
+from gad_core.copies import find_copies, named
 from gad_core.datasets.layout import MVTecDataset
 from gad_core.errors import InputError
 from gad_core.evaluation import evaluate_distances, evaluation_row, sem, settings_grid, training_folds
@@ -82,6 +85,7 @@ def _evaluate(
 ) -> list[dict[str, Any]]:
     train = extractor.fit(data.train.paths).transform(data.train.paths)
     test = extractor.transform(data.test.paths)
+    _warn_of_copies(data, train, test)
     with staged(times, "statistics", threaded=True):
         return [
             {
@@ -94,6 +98,16 @@ def _evaluate(
             }
             for setting, distances in evaluate_distances(train, test, extractor.level_widths, settings, folds)
         ]
+
+
+def _warn_of_copies(data: MVTecDataset, train: NDArray[np.float32], test: NDArray[np.float32]) -> None:
+    if copies := find_copies(data.train.paths, train, data.test.paths, test).test:
+        print(
+            f"gad: warning: {data.category}: {len(copies)} of {len(data.test)} test images are copies of "
+            f"training images ({named(copies)}), so the results say too little about new images: take them "
+            "out of the test images or out of train/good (gad audit --csv FOLDER lists all)",
+            file=sys.stderr,
+        )
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

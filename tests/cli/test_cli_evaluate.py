@@ -1,6 +1,7 @@
 """``gad evaluate`` as a user meets it: rows, means, options, progress."""
 
 import json
+import shutil
 
 import pytest
 from cli_pictures import NETWORK
@@ -25,6 +26,23 @@ def test_evaluate_gives_one_row_for_every_combination(run, root, tmp_path):
     assert list(last.values()) == ["nut", "3", "npca:0.99", "spherical", 3]
     assert all(0 <= r["auroc_low"] <= r["auroc"] <= r["auroc_high"] <= 1 for r in rows)
     assert rows[0]["auroc"] > 0.9  # a black hole in every anomalous image
+
+
+def test_evaluate_warns_of_test_images_that_are_training_images(run, root, tmp_path):
+    def copied(count):
+        folder = shutil.copytree(root, tmp_path / f"{count}-copies")
+        for i in range(count):
+            shutil.copy(folder / f"nut/train/good/{i:03}.png", folder / f"nut/test/good/{100 + i}.png")
+        return run("evaluate", "--data", folder, "--category", "nut", *NETWORK)
+
+    assert copied(0)[2] == ""
+    status, out, err = copied(5)
+    assert status == 0
+    assert err.count("\n") == 1
+    assert err.startswith("gad: warning: nut: 5 of 12 test images are copies of training images")
+    assert "test/good/100.png is train/good/000.png" in err
+    assert "and 2 more" in err
+    assert len(out.splitlines()) == 2
 
 
 def test_evaluate_agrees_with_python(run, root, tmp_path):
