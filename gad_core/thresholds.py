@@ -111,6 +111,33 @@ def hotelling_threshold(fpr: ArrayLike, n_samples: int, degrees_of_freedom: Arra
     return np.sqrt(scale * stats.f.isf(rates, dofs, n_samples - dofs)).sum(axis=-1)
 
 
+def chi2_rate(fpr: float, n_samples: int, degrees_of_freedom: int) -> float:
+    """Rate at which new Gaussian samples exceed the chi-square threshold of an unshrunk fit.
+
+    Parameters
+    ----------
+    fpr : float
+        False-positive rate that the threshold was chosen for.
+    n_samples, degrees_of_freedom : int
+        Number n of samples that one Gaussian was fitted to, and its dimension p.
+
+    Returns
+    -------
+    float
+        By Hotelling's law, see `hotelling_threshold`; 1 if n <= p, where an unshrunk M has no bound.
+
+    Examples
+    --------
+    >>> round(chi2_rate(0.05, 100, 40), 2), round(chi2_rate(0.05, 100_000, 40), 2)
+    (0.73, 0.05)
+    """
+    if n_samples <= degrees_of_freedom:
+        return 1.0
+    scale = degrees_of_freedom * (n_samples + 1) / (n_samples - degrees_of_freedom)
+    squared = stats.chi2.isf(fpr, degrees_of_freedom)
+    return float(stats.f.sf(squared / scale, degrees_of_freedom, n_samples - degrees_of_freedom))
+
+
 def chi2_p_values(distances: ArrayLike, degrees_of_freedom: ArrayLike) -> NDArray[np.float64]:
     """Probability that the fitted Gaussian gives a normal sample at least this distance.
 

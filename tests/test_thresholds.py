@@ -10,9 +10,11 @@ from gad_core import InputError
 from gad_core.thresholds import (
     checked_fpr,
     chi2_p_values,
+    chi2_rate,
     chi2_threshold,
     conformal_threshold,
     empirical_p_values,
+    hotelling_threshold,
     quantile_threshold,
     samples_needed,
 )
@@ -95,3 +97,15 @@ def test_too_few_samples_for_the_rate():
 def test_a_rate_must_be_a_fraction(fpr):
     with pytest.raises(InputError, match="fpr is a fraction between 0 and 1"):
         checked_fpr(fpr)
+
+
+@given(st.floats(0.001, 0.5), st.integers(3, 400), st.integers(1, 100))
+def test_the_rate_of_the_chi_square_threshold_is_hotellings(fpr, n_samples, p):
+    rate = chi2_rate(fpr, n_samples, p)
+    if n_samples <= p:
+        assert rate == 1
+    else:
+        assert rate > fpr
+        if rate < 1 - 1e-9:
+            at_that_rate = hotelling_threshold(rate, n_samples, p)
+            assert at_that_rate == pytest.approx(chi2_threshold(fpr, p), rel=1e-6)

@@ -7,7 +7,11 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gad_core.cli.common import images_in, make_extractor, parse_combine, require_writable
+from gad_core.copies import find_copies, named
 from gad_core.datasets.layout import MVTecDataset, list_categories
 from gad_core.detector import GaussianDetector
 from gad_core.distributed import check_fit, connected, fit_images
@@ -17,7 +21,7 @@ from gad_core.features import FeatureExtractor
 from gad_core.levels import checked_combine
 from gad_core.outputs import write_json
 from gad_core.subspaces import parse_reduce
-from gad_core.thresholds import checked_fpr
+from gad_core.thresholds import checked_fpr, chi2_rate
 
 
 def run(args: argparse.Namespace) -> None:
@@ -37,6 +41,7 @@ def run(args: argparse.Namespace) -> None:
     unreadable = _fitted(detector, extractor, paths, args.scheduler)
     detector.save(args.out, extractor)
     count = len(paths) - len(unreadable)
+    _warn_of_chi2(detector, count)
     print(
         f"fitted on {count} normal images; threshold {detector.threshold_:.4g} for a false-positive "
         f"rate of {100 * args.fpr:g} % ({args.threshold}); wrote {args.out}"
@@ -56,7 +61,9 @@ def _fitted(
 ) -> list[Unreadable]:
     """Fit, on workers if a scheduler is given, and say which images were left out."""
     if scheduler is None:
-        detector.fit(extractor.fit(paths).transform(paths))
+        features = extractor.fit(paths).transform(paths)
+        detector.fit(features)
+        _warn_of_copies(paths, features)
         return []
     check_fit(detector, extractor, len(paths))  # before workers are started
     with connected(scheduler) as workers:
@@ -66,6 +73,30 @@ def _fitted(
     if unreadable:
         print(f"gad: warning: {len(unreadable)} of {len(paths)} images were left out", file=sys.stderr)
     return unreadable
+
+
+def _warn_of_copies(paths: list[str], features: NDArray[np.float32]) -> None:
+    files = [Path(path) for path in paths]
+    if copies := find_copies(files, features, [], features[:0]).train:
+        print(
+            f"gad: warning: {len(copies)} of {len(files)} images are copies of others ({named(copies)}). "
+            "What is held out was fitted to as its copy, so the threshold is too small: give each image once",
+            file=sys.stderr,
+        )
+
+
+def _warn_of_chi2(detector: GaussianDetector, count: int) -> None:
+    """Warn if there were too few samples for the chi-square law, even if features were Gaussian."""
+    if detector.threshold != "chi2":
+        return
+    widest = max(gaussian.degrees_of_freedom for gaussian in detector.gaussians_.values())
+    if chi2_rate(detector.fpr, count, widest) > 2 * detector.fpr:
+        print(
+            f"gad: warning: {count} images are too few for the chi-square law of {widest} features: far "
+            f"more than {detector.fpr:.0%} of normal images may lie beyond the threshold; give many more "
+            "images, or use --threshold cross_validated",
+            file=sys.stderr,
+        )
 
 
 def _normal_images(args: argparse.Namespace) -> list[Path]:

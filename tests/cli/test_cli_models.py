@@ -56,6 +56,26 @@ def test_a_model_from_the_command_line_is_the_detector_of_python(run, root, tmp_
     assert again.threshold_ == pytest.approx(detector.threshold_, rel=1e-5)
 
 
+def test_what_makes_a_threshold_wrong_is_said(run, root, tmp_path):
+    def warnings(folder, *options):
+        out = tmp_path / "m.safetensors"
+        status, _, err = run("fit", "--images", folder, *NETWORK, *options, "--fpr", 0.2, "--out", out)
+        assert status == 0
+        return [line for line in err.splitlines() if line.startswith("gad: warning: ")]
+
+    twice = tmp_path / "twice"
+    for name in ("a", "b"):
+        put(twice / name, 8)
+    for path in (twice / "b").iterdir():
+        path.rename(twice / "a" / f"again{path.name}")
+    (found,) = warnings(twice / "a")
+    assert "8 of 16 images are copies of others" in found
+    assert "again000.png is twice/a/000.png" in found
+    (found,) = warnings(root / "nut/train/good", "--threshold", "chi2")
+    assert "24 images are too few for the chi-square law of 128 features" in found
+    assert not warnings(root / "nut/train/good")
+
+
 def test_random_batch_norm_weights_are_calibrated_once_and_travel_with_the_model(run, root, tmp_path):
     network = ["--backbone", "resnet18", "--weights", "random", "--levels", "1-2", "--quiet"]
     model = tmp_path / "m.safetensors"
@@ -103,7 +123,11 @@ def test_kinds_of_images_are_accepted(run, root, tmp_path):
     picture(78, size=(91, 33)).save(folder / "wide.bmp")
     model = tmp_path / "m.safetensors"
     status, out, err = run("fit", "--images", folder, *NETWORK, "--out", model)
-    assert (status, err) == (0, "")
+    assert status == 0
+    (warning,) = err.splitlines()  # the same image with 8 and with 16 bits
+    assert "1 of 21 images are copies of others" in warning
+    assert "grey.png" in warning
+    assert "deep.png" in warning
     assert "fitted on 21 normal images" in out
     status, out, _ = run("score", model, folder / "grey.png", folder / "deep.png", "--quiet")
     grey, deep = (line.split()[1] for line in out.splitlines()[1:])
