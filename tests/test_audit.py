@@ -276,6 +276,9 @@ def test_the_background_finding_says_who_counts():
     unmasked = background_finding([{**row, "reaching": None, "counted": 20}])
     assert unmasked.flagged
     assert "No image has a mask" in unmasked.words[-1]
+    centre = background_finding([{**row, "region": "centre", "reaching": None, "counted": 20}])
+    assert centre.flagged is None
+    assert "masks" in centre.advice
 
 
 def test_rows_of_other_categories_stay(of_clean, tmp_path):

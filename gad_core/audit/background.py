@@ -23,6 +23,10 @@ LOOK_AT_BACKGROUND = (
     "Look at the pictures without the object: what differs there between normal and anomalous images is no "
     "defect. Crop the images to the object, or photograph all of them on the same ground in the same light."
 )
+GIVE_MASKS = (
+    "Give masks, ground_truth/<defect>/<name>_mask.png, or look whether defects reach outside of the centre: "
+    "they, and not the background, may be what is seen."
+)
 TAKE_OUT_MORE = (
     "Take out more, with a larger --centre SHARE, so that the defects are gone with the object and the "
     "background alone is left."
@@ -174,7 +178,8 @@ def background_finding(rows: Sequence[Mapping[str, Any]], copied: bool = False) 
     -------
     Finding
         Flagged if the AUROC of any predictor differs from chance on the images that count; without verdict
-        if these are too few, or the difference may be that of copies.
+        if these are too few, or the difference may be that of copies, or of defects without a mask around a
+        square that nobody has compared with the object.
     """
     question = "Does the background give the labels away?"
     if not rows:
@@ -199,6 +204,8 @@ def background_finding(rows: Sequence[Mapping[str, Any]], copied: bool = False) 
     found = [f"With {what}, the detector still tells the labels apart: {_blind(row)}" for row in seen]
     if copied:
         return Finding(question, None, [*found, *words, "This may be the copies alone: take them out first."])
+    if rows[0]["reaching"] is None and rows[0]["region"] == "centre":
+        return Finding(question, None, found + words, GIVE_MASKS)
     return Finding(question, True, found + words, LOOK_AT_BACKGROUND)
 
 
