@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from gad_core.cache import image_digest
 from gad_core.images import read_image
 
-ALIKE = 0.01
+ALIKE = 0.003
 """Distance of two feature vectors, as a share of their length, up to which their images are compared."""
 
 SHOWN = 3
 """Copies that are named in a sentence."""
 
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE = 512
 
 
 class Copy(NamedTuple):
@@ -115,18 +115,41 @@ def look_alikes(
     >>> look_alikes(train, np.array([[1, 1.001], [1, 2]]))
     (array([False, False,  True]), array([ True, False]))
     """
-    rows = np.concatenate([train, test]).astype(np.float32)
-    lengths = np.linalg.norm(rows, axis=1)
-    rows /= np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]
-    alike: NDArray[np.bool_] = np.equal(lengths, 0)  # without a direction, so that they may be copies too
-    for start in range(0, len(train), _ROWS_AT_ONCE):
-        # Of unit vectors: squared distance = 2 - 2 * product.
-        near = rows[start : min(start + _ROWS_AT_ONCE, len(train))] @ rows.T >= 1 - ALIKE**2 / 2
-        own = np.arange(len(near))
-        near[own, start + own] = False
-        alike[start : start + len(near)] |= near.any(axis=1)
-        alike |= near.any(axis=0)
+    rows = np.concatenate([train, test]) if len(test) else train
+    alike = np.array(~rows.any(axis=1), dtype=bool)  # without a direction, so that they may be copies too
+    places = _places(rows)
+    order = np.argsort(places)
+    # Sorted along an axis, a row is compared with those of the next stretch alone, not with all.
+    ends = np.searchsorted(places[order], places[order] + ALIKE, side="right")
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = order[start : start + _ROWS_AT_ONCE]
+        units = _units(rows[some])
+        end = ends[start + len(some) - 1]
+        for begin in range(start, end, _ROWS_AT_ONCE):
+            others = order[begin : min(begin + _ROWS_AT_ONCE, end)]
+            near = units @ _units(rows[others]).T >= 1 - ALIKE**2 / 2  # squared distance = 2 - 2 * product
+            near &= some[:, None] != others
+            near &= (some < len(train))[:, None] | (others < len(train))
+            alike[some] |= near.any(axis=1)
+            alike[others] |= near.any(axis=0)
     return alike[: len(train)], alike[len(train) :]
+
+
+def _units(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Divide rows by their lengths; those of zeros stay."""
+    units = rows.astype(np.float64)
+    lengths = np.linalg.norm(units, axis=1, keepdims=True)
+    return np.divide(units, lengths, out=units, where=lengths > 0)
+
+
+def _places(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Where rows of length 1 lie along the axis in which a sample of them differs most."""
+    if len(rows) == 0:
+        return np.empty(0)
+    sample = _units(rows[:: -(-len(rows) // _ROWS_AT_ONCE)])
+    axis = np.linalg.svd(sample - sample.mean(axis=0), full_matrices=False)[2][0]
+    parts = (rows[start : start + _ROWS_AT_ONCE] for start in range(0, len(rows), _ROWS_AT_ONCE))
+    return np.concatenate([_units(part) @ axis for part in parts])
 
 
 def named(copies: Sequence[Copy]) -> str:
