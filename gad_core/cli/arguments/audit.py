@@ -15,10 +15,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = command(
         commands,
         "audit",
-        "Look for what gives anomalies away beside the defect. It tests whether brightness, contrast, colour "
-        "or sharpness tell normal test images from training images, or anomalous from normal ones away from "
-        "the defects; what the AUROC is when all images have the same exposure; and whether the detector "
-        "still tells the labels apart without the object. Each has a verdict, and says what to do.",
+        "Look for test images that are training images too, and for what gives anomalies away beside the "
+        "defect. It tests whether brightness, contrast, colour or sharpness tell normal test images from "
+        "training images, or anomalous from normal ones away from the defects; what the AUROC is when all "
+        "images have the same exposure; and whether the detector still tells the labels apart without the "
+        "object. Each has a verdict, and says what to do.",
     )
     add_categories(parser)
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write the report with pictures")
