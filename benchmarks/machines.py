@@ -18,7 +18,7 @@ RATIOS = {
     "bf16": "efficientnet_b4 1-7, 900 px PNG, bf16",
     "gaussian": "Gaussian: fit 209, score 83, p = 2944",
 }
-RATES = {"product_rate": "matrix products, float32", "memory_rate": "copying memory"}
+RATES = {"decoding": "decoding and resizing, all cores", "memory_rate": "copying memory"}
 
 
 def machine_row(folder: Path) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def test_a_recorded_folder_becomes_a_row_even_if_it_has_no_bfloat16(tmp_path):
     measured = [Comparison(RATIOS[name], [7.0], [2.0], target=1) for name in ("fp32", "gaussian")]
     write_csv(tmp_path / "ratios.csv", ratio_rows([*measured, "bf16: skipped, this processor has none"]))
     assert machine_row(tmp_path) == {
-        "processor": "P", "model": "", "cores": 4, "product_rate": 2.5, "memory_rate": 2.5,
+        "processor": "P", "model": "", "cores": 4, "decoding": 2.5, "memory_rate": 2.5,
         "fp32": 3.5, "bf16": None, "gaussian": 3.5,
     }  # fmt: skip
 
