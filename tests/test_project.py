@@ -10,12 +10,14 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from PIL import Image
 
 import gad_core
 
@@ -187,8 +189,14 @@ def test_commands_of_the_readme_are_understood(line):
     parser.parse_args(line.split())
 
 
-def test_python_of_the_readme_is_valid_and_runs_where_it_needs_no_images():
-    assert len(PYTHON_BLOCKS) == 3
+def test_python_of_the_readme_is_valid_and_runs_where_it_needs_no_data_set(tmp_path, monkeypatch):
+    extractor = gad_core.FeatureExtractor("squeezenet1_1", weights="random", levels=[1, 2], size=32)
+    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    detector = gad_core.GaussianDetector(extractor.level_widths).fit(extractor.transform(images))
+    monkeypatch.chdir(tmp_path)
+    detector.save("bottle.safetensors", extractor)
+    Image.fromarray(images[0]).save("new.png")
+    assert len(PYTHON_BLOCKS) == 4
     for block in PYTHON_BLOCKS:
         code = compile(block, "README.md", "exec")
         if "ROOT" not in block:
