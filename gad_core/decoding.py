@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from gad_core.cache import FeatureCache, entry_key, image_digest
 from gad_core.errors import InputError
-from gad_core.images import Source, decode_image, read_bytes, read_image, resize_bilinear
+from gad_core.images import Source, decode_image, read_bytes, read_image
+from gad_core.resize import resize_bilinear
 from gad_core.stages import StageTimes, staged
 from gad_core.threads import thread_count
 

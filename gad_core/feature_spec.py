@@ -16,7 +16,7 @@ from gad_core.backbones import Backbone
 from gad_core.calibration import Calibration
 from gad_core.execution import Execution
 from gad_core.fingerprint import calibration_sha256
-from gad_core.images import RESIZE_RULE
+from gad_core.resize import RESIZE_RULE
 from gad_core.runtime import choose_device, whole_number
 from gad_core.weights import NAMED, WeightsFile
 

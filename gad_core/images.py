@@ -1,4 +1,4 @@
-"""Read image files strictly, and resize them by the paper's rule (method: Protocol)."""
+"""Read image files strictly: refused if damaged, nothing is padded or guessed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
 from gad_core.errors import InputError
+from gad_core.resize import resize_bilinear
 
 Source = str | os.PathLike[str] | NDArray
 """An image: the path of a file, or an array as `read_image` takes it."""
@@ -28,12 +29,6 @@ STD = (0.229, 0.224, 0.225)
 
 MAX_PIXELS = 2**26
 """Largest image that is decoded; a small damaged or hostile file can claim far more and fill the memory."""
-
-RESIZE_RULE = "bilinear, no antialiasing, half-pixel centres, uint8"
-"""The resize rule in words, as saved models and cache entries state it."""
-
-# Few enough rows of float32 that they stay in a processor's cache between the steps of the resize.
-_ROWS_AT_ONCE = 32
 
 # Only decoders of these formats get to see a file: Pillow has others that run external programs.
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
@@ -217,50 +212,6 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
         ) from error
 
 
-def resize_bilinear(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Squash an image to a square by the paper's rule: bilinear, no antialiasing, half-pixel centres.
-
-    Output pixel i lies at ``(i + 0.5) * n / size - 0.5`` of the input's n rows (columns), and is interpolated
-    between the two nearest, however much the image shrinks; edges are repeated. The result is rounded half to
-    even. Sampling positions are float32, as in torch, so that ties round the same way.
-
-    Parameters
-    ----------
-    image : (H, W, 3) uint8 array
-        The image.
-    size : int
-        Side of the result in pixels.
-
-    Returns
-    -------
-    (size, size, 3) uint8 array
-        The image itself if it has this size.
-
-    Examples
-    --------
-    >>> row = np.array([[[0, 0, 0], [100, 100, 100]]], dtype=np.uint8)
-    >>> resize_bilinear(row, 4)[0, :, 0]
-    array([  0,  25,  75, 100], dtype=uint8)
-    """
-    height, width = image.shape[:2]
-    if height == width == size:
-        return image
-    top, bottom, down = _neighbours(height, size)
-    left, right, across = _neighbours(width, size)
-    # Interleaved channels as separate columns: gathering single numbers is faster than gathering triples.
-    channels = np.arange(3)
-    left, right = ((side[:, None] * 3 + channels).ravel() for side in (left, right))
-    across = np.repeat(across, 3)
-    flat = image.reshape(height, width * 3)
-    result = np.empty((size, size * 3), dtype=np.uint8)
-    for start in range(0, size, _ROWS_AT_ONCE):
-        part = slice(start, start + _ROWS_AT_ONCE)
-        rows = _between(flat[top[part]], flat[bottom[part]], down[part, None])
-        both = _between(rows.take(left, axis=1), rows.take(right, axis=1), across)
-        result[part] = np.rint(both, out=both)
-    return result.reshape(size, size, 3)
-
-
 def load_image(source: Source, size: int) -> NDArray[np.uint8]:
     """Read an image and resize it to a square: `read_image`, then `resize_bilinear`.
 
@@ -277,24 +228,6 @@ def load_image(source: Source, size: int) -> NDArray[np.uint8]:
         Red, green, blue.
     """
     return resize_bilinear(read_image(source), size)
-
-
-def _neighbours(n: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """First and second neighbour of each output pixel along an axis of n, and the second's weight."""
-    scale = np.float32(n) / np.float32(size)
-    position = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
-    position = np.clip(position, 0, n - 1)
-    first = position.astype(np.intp)
-    return first, np.minimum(first + 1, n - 1), position - first.astype(np.float32)
-
-
-def _between(first: NDArray, second: NDArray, weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Interpolate in float32; `weight` is that of the second, which is overwritten if it is float32."""
-    first, second = first.astype(np.float32, copy=False), second.astype(np.float32, copy=False)
-    second -= first
-    second *= weight
-    second += first
-    return second
 
 
 def _check(image: Image.Image, name: str) -> None:

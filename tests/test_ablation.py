@@ -19,7 +19,7 @@ from gad_core.experiments.antialiasing import (
 )
 from gad_core.export import extract_category
 from gad_core.feature_file import CategoryFeatures
-from gad_core.images import resize_bilinear
+from gad_core.resize import resize_bilinear
 
 LEVELS = {1: 5, 2: 30}
 

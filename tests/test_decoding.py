@@ -8,7 +8,7 @@ from gad_core import decoding
 from gad_core.cache import image_digest
 from gad_core.decoding import as_sources, decoded_batches
 from gad_core.errors import InputError
-from gad_core.images import resize_bilinear
+from gad_core.resize import resize_bilinear
 from gad_core.threads import thread_count
 
 

@@ -17,9 +17,9 @@ from gad_core.images import (
     load_image,
     read_bytes,
     read_image,
-    resize_bilinear,
     skipped_entries,
 )
+from gad_core.resize import resize_bilinear
 
 
 def noise(height=12, width=9, channels=3, dtype=np.uint8, seed=0):
