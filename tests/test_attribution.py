@@ -29,8 +29,8 @@ def detector(mean, sigma=1.0, combine="joint", levels=None):
     """A detector with a given mean and standard deviation, one Gaussian over all columns."""
     mean = np.atleast_1d(np.asarray(mean, dtype=np.float64))
     gaussian = Gaussian(mean, np.empty((0, len(mean))), np.empty(0), np.full(len(mean), sigma**2), len(mean))
-    fitted = gad.GaussianDetector(levels, combine)
-    fitted.gaussians_, fitted.n_features_in_ = {"joint": gaussian}, len(mean)
+    fitted = gad.GaussianDetector(levels, combine, threshold="chi2")
+    fitted._set_fitted({"joint": gaussian}, len(mean), np.empty(0))
     return fitted
 
 

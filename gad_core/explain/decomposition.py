@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from gad_core.detector import GaussianDetector
 from gad_core.explain.maps import detector_mean, distance_gradient
 from gad_core.gaussian import Gaussian
-from gad_core.levels import gaussian_columns, level_columns
+from gad_core.levels import level_columns
 
 
 class ComponentParts(NamedTuple):
@@ -87,7 +87,7 @@ def component_parts(detector: GaussianDetector, X: ArrayLike) -> dict[int | str,
     X = np.asarray(X)
     levels, total = detector.level_distances(X), detector.mahalanobis(X)
     scales = np.divide(total[:, None], levels, out=np.zeros_like(levels), where=levels > 0)
-    columns = gaussian_columns(detector.levels, detector.combine, detector.n_features_in_)
+    columns = detector.columns_
     found = {}
     for (level, gaussian), scale in zip(detector.gaussians_.items(), scales.T, strict=True):
         along, outside = _parts(gaussian, X[:, columns[level]])

@@ -24,7 +24,7 @@ from gad_core.errors import InputError
 from gad_core.explain.resample import checked_size, resampled_sum
 from gad_core.features import FeatureExtractor
 from gad_core.fingerprint import check_extractor
-from gad_core.levels import gaussian_columns, level_columns
+from gad_core.levels import level_columns
 from gad_core.runtime import pooled
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def distance_gradient(detector: GaussianDetector, X: ArrayLike) -> NDArray[np.fl
     """
     X = np.asarray(X)
     gradient = np.zeros(X.shape)
-    for level, where in gaussian_columns(detector.levels, detector.combine, detector.n_features_in_).items():
+    for level, where in detector.columns_.items():
         gradient[:, where] = detector.gaussians_[level].gradient(X[:, where])
     return gradient
 
@@ -97,7 +97,7 @@ def distance_gradient(detector: GaussianDetector, X: ArrayLike) -> NDArray[np.fl
 def detector_mean(detector: GaussianDetector) -> NDArray[np.float64]:
     """Mean of the normal samples, (p,); zero in the columns of levels that are not looked at."""
     mean = np.zeros(detector.n_features_in_)
-    for level, where in gaussian_columns(detector.levels, detector.combine, detector.n_features_in_).items():
+    for level, where in detector.columns_.items():
         mean[where] = detector.gaussians_[level].location
     return mean
 
@@ -120,7 +120,7 @@ def level_relevance(detector: GaussianDetector, maps: Mapping[int, Tensor]) -> L
     features = pooled(maps.values())
     gradient = distance_gradient(detector, features)
     shares = gradient * (features - detector_mean(detector))
-    used = gaussian_columns(detector.levels, detector.combine, detector.n_features_in_).values()
+    used = detector.columns_.values()
     columns = level_columns({level: values.shape[1] for level, values in maps.items()}).values()
     levels = {
         level: _weighted(values, gradient[:, where], shares[:, where].sum(axis=1))

@@ -18,7 +18,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from gad_core.detector import GaussianDetector
 from gad_core.errors import InputError
 from gad_core.gaussian import Gaussian
-from gad_core.levels import gaussian_columns
 
 
 class Neighbours(NamedTuple):
@@ -91,7 +90,7 @@ def pairwise_mahalanobis(detector: GaussianDetector, X: ArrayLike, Y: ArrayLike)
     """
     check_is_fitted(detector, "gaussians_")
     first, second = (validate_data(detector, each, reset=False, dtype=np.float64) for each in (X, Y))
-    columns = gaussian_columns(detector.levels, detector.combine, detector.n_features_in_)
+    columns = detector.columns_
     distances = np.zeros((len(first), len(second)))
     for level, gaussian in detector.gaussians_.items():
         x, y = (whitened(gaussian, each[:, columns[level]]) for each in (first, second))
