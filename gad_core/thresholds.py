@@ -107,8 +107,13 @@ def hotelling_threshold(fpr: ArrayLike, n_samples: int, degrees_of_freedom: Arra
             f"Hotelling's law needs more samples than features, there are {n_samples} samples and "
             f"{dofs.max()} features: give more normal samples, or use a cross-validated threshold"
         )
-    scale = dofs * (n_samples + 1) / (n_samples - dofs)
+    scale = _hotelling_scale(n_samples, dofs)
     return np.sqrt(scale * stats.f.isf(rates, dofs, n_samples - dofs)).sum(axis=-1)
+
+
+def _hotelling_scale(n_samples: int, degrees_of_freedom: NDArray[np.int64]) -> NDArray[np.float64]:
+    """M squared of a new sample over the F variable whose law it follows."""
+    return degrees_of_freedom * (n_samples + 1) / (n_samples - degrees_of_freedom)
 
 
 def chi2_rate(fpr: float, n_samples: int, degrees_of_freedom: int) -> float:
@@ -133,9 +138,9 @@ def chi2_rate(fpr: float, n_samples: int, degrees_of_freedom: int) -> float:
     """
     if n_samples <= degrees_of_freedom:
         return 1.0
-    scale = degrees_of_freedom * (n_samples + 1) / (n_samples - degrees_of_freedom)
     squared = stats.chi2.isf(fpr, degrees_of_freedom)
-    return float(stats.f.sf(squared / scale, degrees_of_freedom, n_samples - degrees_of_freedom))
+    scaled = squared / _hotelling_scale(n_samples, np.array(degrees_of_freedom))
+    return float(stats.f.sf(scaled, degrees_of_freedom, n_samples - degrees_of_freedom))
 
 
 def chi2_p_values(distances: ArrayLike, degrees_of_freedom: ArrayLike) -> NDArray[np.float64]:

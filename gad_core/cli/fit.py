@@ -63,7 +63,8 @@ def _fitted(
     if scheduler is None:
         features = extractor.fit(paths).transform(paths)
         detector.fit(features)
-        _warn_of_copies(paths, features)
+        if detector.threshold != "chi2":  # which holds no sample out
+            _warn_of_copies(paths, features)
         return []
     check_fit(detector, extractor, len(paths))  # before workers are started
     with connected(scheduler) as workers:
@@ -93,8 +94,8 @@ def _warn_of_chi2(detector: GaussianDetector, count: int) -> None:
     if chi2_rate(detector.fpr, count, widest) > 2 * detector.fpr:
         print(
             f"gad: warning: {count} images are too few for the chi-square law of {widest} features: far "
-            f"more than {detector.fpr:.0%} of normal images may lie beyond the threshold; give many more "
-            "images, or use --threshold cross_validated",
+            f"more than {100 * detector.fpr:g} % of normal images may lie beyond the threshold; give many "
+            "more images, or use --threshold cross_validated",
             file=sys.stderr,
         )
 

@@ -59,7 +59,7 @@ def test_a_model_from_the_command_line_is_the_detector_of_python(run, root, tmp_
 def test_what_makes_a_threshold_wrong_is_said(run, root, tmp_path):
     def warnings(folder, *options):
         out = tmp_path / "m.safetensors"
-        status, _, err = run("fit", "--images", folder, *NETWORK, *options, "--fpr", 0.2, "--out", out)
+        status, _, err = run("fit", "--images", folder, *NETWORK, "--fpr", 0.2, *options, "--out", out)
         assert status == 0
         return [line for line in err.splitlines() if line.startswith("gad: warning: ")]
 
@@ -71,7 +71,10 @@ def test_what_makes_a_threshold_wrong_is_said(run, root, tmp_path):
     (found,) = warnings(twice / "a")
     assert "8 of 16 images are copies of others" in found
     assert "again000.png is twice/a/000.png" in found
-    (found,) = warnings(root / "nut/train/good", "--threshold", "chi2")
+    (found,) = warnings(twice / "a", "--threshold", "chi2")  # for which nothing is held out
+    assert "16 images are too few" in found
+    (found,) = warnings(root / "nut/train/good", "--threshold", "chi2", "--fpr", 0.001)
+    assert "more than 0.1 % of normal images" in found
     assert "24 images are too few for the chi-square law of 128 features" in found
     assert not warnings(root / "nut/train/good")
 
